@@ -1,0 +1,1 @@
+"""What every room stands on: database, money, ids, errors, clock, the coalescer."""

@@ -1,0 +1,51 @@
+"""What an operator may set, read once from `FLORIN_*` environment variables."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting has a default that is right for a laptop; each is `FLORIN_` + its name."""
+
+    model_config = SettingsConfigDict(env_prefix="FLORIN_", extra="ignore")
+
+    data_dir: Path = Path(".florin")
+    """Embedded database, generated passwords, the key ring and `demo.env` live here."""
+
+    database_url: SecretStr | None = None
+    """A login that may create roles and schemas on PostgreSQL 17+. Unset: the embedded server."""
+
+    app_database_url: SecretStr | None = None
+    """A login of role `florin_app`. Unset: `database_url` with the role switched on connect."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    """API processes. Each adds about 100 MB and one core's worth of requests."""
+
+    pool_size: int = Field(8, ge=2, le=200)
+    """Database connections of one API process. Grouped writes need few."""
+
+    max_body_bytes: int = Field(256 * 1024, ge=1024)
+    """A larger request body is refused with 413 before it is read whole."""
+
+    log_level: str = "info"
+    log_format: str = Field("console", pattern="^(console|json)$")
+
+    key_ring: SecretStr | None = None
+    """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring` in `data_dir`."""
+
+    sandbox_url: str | None = None
+    """Where the sandbox provider answers. Unset: in this process."""
+
+    allow_private_webhooks: bool = False
+    """Webhooks to loopback and private addresses: for development. `florin run` allows its own."""
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings. Tests build `Settings(...)` of their own instead."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""Payments, captures and refunds, from request to ledger."""

@@ -1,0 +1,1 @@
+"""Tenants, business units, customers, partners, configuration and usage."""

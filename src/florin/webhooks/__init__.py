@@ -1,0 +1,1 @@
+"""Endpoints and the delivery of events to them."""

@@ -1,0 +1,170 @@
+"""Grouped writes: concurrent calls of one SQL function travel and commit together.
+
+Each caller hands over one item and gets its own answer. While a group is on its way the next one
+gathers, so groups grow with the load by themselves and a lone caller never waits for company.
+One group is one transaction: per tenant one `SET LOCAL` and one call with arrays, sent in pipeline
+mode, so the whole costs one round trip and one commit.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from random import uniform
+from typing import Any, Generic, TypeVar
+
+from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
+from psycopg.rows import TupleRow
+
+from florin.kernel.db import CONNECTION_LOST, Database, set_tenant
+from florin.kernel.errors import Unavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+_TRANSIENT = (
+    *CONNECTION_LOST,
+    Unavailable,
+    DeadlockDetected,
+    SerializationFailure,
+    LockNotAvailable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFunction(Generic[Item, Answer]):
+    """A SQL function that serves one tenant, takes arrays, and returns one row per item.
+
+    It must be safe to call again with the same items when the first call's fate is unknown: every
+    item carries an id or an idempotency slot of its own that the function recognises.
+    """
+
+    statement: str
+    """`SELECT * FROM ledger.post(%s, ...)`: the tenant first, then what `encode` gives."""
+
+    encode: Callable[[Sequence[Item]], Sequence[Any]]
+    """The parameters after the tenant."""
+
+    decode: Callable[[Sequence[Item], list[TupleRow]], Sequence[Answer | Exception]]
+    """One answer per item, in item order; an Exception is raised at its caller."""
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Item, Answer]):
+    tenant_id: int
+    item: Item
+    answer: "asyncio.Future[Answer]"
+
+
+class Coalescer(Generic[Item, Answer]):
+    """Sends the calls of one array function in groups, a few groups at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        function: ArrayFunction[Item, Answer],
+        *,
+        flights: int = 2,
+        max_items: int = 1000,
+        patience_s: float = 15,
+    ) -> None:
+        """`patience_s`: how long a group outlives a lost connection before its callers hear so."""
+        self._database = database
+        self._function = function
+        self._flights = flights
+        self._max_items = max_items
+        self._patience_s = patience_s
+        self._waiting: list[_Waiting[Item, Answer]] = []
+        self._flying: set[asyncio.Task[None]] = set()
+
+    async def call(self, tenant_id: int, item: Item) -> Answer:
+        """The function's answer for this item.
+
+        Raises:
+            Unavailable: the database stayed away for longer than the patience.
+            Exception: whatever `decode` made of this item's row.
+        """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(tenant_id, item, answer))
+        if len(self._flying) < self._flights:
+            self._take_off()
+        return await answer
+
+    def _take_off(self) -> None:
+        flight = asyncio.get_running_loop().create_task(self._fly())
+        self._flying.add(flight)
+        flight.add_done_callback(self._flying.discard)
+
+    async def _fly(self) -> None:
+        # A new task starts after the callers that are ready now: they join this group.
+        while self._waiting:
+            group = self._waiting[: self._max_items]
+            del self._waiting[: self._max_items]
+            await self._deliver(group)
+
+    async def _deliver(self, group: list[_Waiting[Item, Answer]]) -> None:
+        group.sort(key=attrgetter("tenant_id"))  # one lock order for all groups; stable within a tenant
+        deadline = asyncio.get_running_loop().time() + self._patience_s
+        while True:
+            try:
+                answers = await self._send(group)
+            except _TRANSIENT as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    unavailable = Unavailable()
+                    unavailable.__cause__ = error
+                    return _answer_all(group, unavailable)
+                await asyncio.sleep(uniform(0.02, 0.2))  # noqa: S311 - jitter, not a secret
+            except Exception as error:  # noqa: BLE001 - its callers must hear of it, whatever it is
+                if len(group) == 1:
+                    return _answer_all(group, error)
+                half = len(group) // 2
+                await self._deliver(group[:half])
+                return await self._deliver(group[half:])
+            else:
+                for waiting, answer in zip(group, answers, strict=True):
+                    if waiting.answer.done():
+                        continue
+                    if isinstance(answer, Exception):
+                        waiting.answer.set_exception(answer)
+                    else:
+                        waiting.answer.set_result(answer)
+                return None
+
+    async def _send(self, group: list[_Waiting[Item, Answer]]) -> list[Answer | Exception]:
+        function = self._function
+        calls = [
+            (tenant_id, [waiting.item for waiting in same])
+            for tenant_id, same in groupby(group, key=attrgetter("tenant_id"))
+        ]
+        async with self._database.connection() as connection, connection.pipeline():
+            await connection.execute("BEGIN")
+            cursors = []
+            for tenant_id, items in calls:
+                await connection.execute(set_tenant(tenant_id))
+                cursors.append(
+                    await connection.execute(
+                        function.statement, (tenant_id, *function.encode(items)), prepare=True
+                    )
+                )
+            await connection.execute("COMMIT")
+            rows = [await cursor.fetchall() for cursor in cursors]
+        return [
+            answer
+            for (_, items), answered in zip(calls, rows, strict=True)
+            for answer in function.decode(items, answered)
+        ]
+
+
+def _answer_all(group: Sequence[_Waiting[Any, Any]], error: Exception) -> None:
+    for waiting in group:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+
+
+def array(values: Sequence[object]) -> str:
+    """A PostgreSQL array literal of numbers, UUIDs or plain words; None is NULL.
+
+    Only for values whose text needs no quoting. Cheaper by far than a list of adapted objects.
+    """
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"

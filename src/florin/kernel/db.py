@@ -1,0 +1,93 @@
+"""The database: one pool, and transactions that know whose they are."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from florin.kernel.errors import Unavailable
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+CONNECTION_LOST = (OperationalError, InterfaceError, PoolTimeout)
+"""What psycopg raises while the server is away, restarting, or was killed under a query."""
+
+
+async def _configure(connection: Connection) -> None:
+    await connection.set_autocommit(True)
+
+
+class Database:
+    """Connections as `florin_app`. Every statement runs in `tenant()` or in `platform()`."""
+
+    def __init__(self, url: str, *, size: int = 8, timeout_s: float = 10) -> None:
+        self.url = url
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=min(2, size),
+            max_size=size,
+            timeout=timeout_s,
+            max_idle=300,
+            reconnect_timeout=60,
+            configure=_configure,
+            open=False,
+            kwargs={"application_name": "florin"},
+        )
+
+    async def open(self) -> None:
+        """Connects. Raises PoolTimeout when the server does not answer."""
+        await self._pool.open(wait=True)
+
+    async def close(self) -> None:
+        """Waits for borrowed connections, then closes all."""
+        await self._pool.close()
+
+    async def __aenter__(self) -> "Database":
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A bare connection in autocommit mode, for the coalescer and for LISTEN.
+
+        Raises:
+            Unavailable: no connection could be had in time.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout:
+            raise Unavailable from None
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: int) -> AsyncIterator[Connection]:
+        """One transaction in one tenant's context: row-level security shows this tenant and no other.
+
+        Raises:
+            Unavailable: the server is away; nothing was done unless the commit itself was cut off.
+        """
+        try:
+            async with self.connection() as connection, connection.transaction():
+                await connection.execute(set_tenant(tenant_id))
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise Unavailable from error
+
+    @asynccontextmanager
+    async def platform(self) -> AsyncIterator[Connection]:
+        """One transaction with no tenant: it sees reference tables and the registry of tenants."""
+        try:
+            async with self.connection() as connection, connection.transaction():
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise Unavailable from error
+
+
+def set_tenant(tenant_id: int) -> str:
+    """The statement that gives a transaction its tenant, as a literal (a number, nothing else)."""
+    return f"SET LOCAL app.tenant_id = {int(tenant_id)}"

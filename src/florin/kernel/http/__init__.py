@@ -1,0 +1,1 @@
+"""HTTP as every room speaks it: the gate in front, calls, problems, lean routes."""

@@ -1,0 +1,100 @@
+"""Who is calling, and with what: the one thing that the gate hands to every endpoint."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from fastapi import Request
+
+from florin.kernel.errors import Forbidden
+from florin.kernel.idempotency import Idempotency, idempotency
+
+T = TypeVar("T")
+
+CALL = "florin.call"
+"""The key under which the gate leaves the Call in the ASGI scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom a key speaks for."""
+
+    tenant_id: int
+    partner_id: UUID | None
+    """None: the tenant itself."""
+
+    key_id: UUID
+    scopes: frozenset[str]
+    live: bool
+
+    @property
+    def actor(self) -> str:
+        """Names the principal within its tenant, for idempotency and logs."""
+        return str(self.partner_id) if self.partner_id else "tenant"
+
+
+class Rooms:
+    """What the process has opened, by type: `rooms[Ledger]`. Filled once, at start-up."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[type[Any], Any] = {}
+
+    def add(self, room: object) -> None:
+        """Makes `room` known under its own type."""
+        self._rooms[type(room)] = room
+
+    def __getitem__(self, kind: type[T]) -> T:
+        return cast(T, self._rooms[kind])
+
+
+@dataclass(slots=True)
+class Call:
+    """One authenticated request under /v1."""
+
+    principal: Principal
+    rooms: Rooms
+    request_id: str
+    method: str
+    headers: Mapping[bytes, bytes]
+    body: bytes = b""
+    operation: str = ""
+    """Method and path template, set by the route."""
+
+    @property
+    def tenant_id(self) -> int:
+        """The tenant whose context every query of this call takes."""
+        return self.principal.tenant_id
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The Idempotency-Key header, if there is one."""
+        raw = self.headers.get(b"idempotency-key")
+        return None if raw is None else raw.decode("latin-1")
+
+    def idempotency(self) -> Idempotency:
+        """Slot and digest of this request. Raises IdempotencyKeyMissing."""
+        return idempotency(self.principal.actor, self.operation, self.idempotency_key, self.body)
+
+    def require(self, scope: str) -> None:
+        """Raises Forbidden unless the key has `scope` (`payments:write`), its family (`payments:*`) or `*`."""
+        scopes = self.principal.scopes
+        if scope in scopes or "*" in scopes or f"{scope.partition(':')[0]}:*" in scopes:
+            return
+        raise Forbidden(f"the key has no scope {scope}", scope=scope)
+
+
+def requires(scope: str) -> Callable[[Request], "Any"]:
+    """The dependency that gives an endpoint its Call.
+
+    Use as `call: Annotated[Call, Depends(requires("ledger:read"))]`. The scope stands in the function's `scope` attribute, so that routes can be listed with it.
+    """
+
+    async def call(request: Request) -> Call:
+        found: Call = request.scope[CALL]
+        found.require(scope)
+        found.operation = f"{request.method} {request.scope['route'].path_format}"
+        return found
+
+    call.scope = scope  # type: ignore[attr-defined]
+    return call

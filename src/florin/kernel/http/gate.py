@@ -1,0 +1,220 @@
+"""The gate: the one ASGI layer in front of everything.
+
+It gives each request an id, bounds its body, asks who is calling and whether they may call so often,
+turns refusals into problems, counts, and takes lean routes by the short way. Nothing that it logs
+holds a header or a body.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from florin.kernel.db import CONNECTION_LOST
+from florin.kernel.errors import MalformedRequest, Refusal, TooLarge, Unavailable
+from florin.kernel.http.call import CALL, Call, Principal, Rooms
+from florin.kernel.http.lean import LeanRoute
+from florin.kernel.http.problem import MEDIA_TYPE, render
+from florin.kernel.ids import encode_id, new_id
+
+log = structlog.get_logger(__name__)
+
+Headers = list[tuple[bytes, bytes]]
+
+REQUESTS = Counter("florin_http_requests", "Requests answered", ["method", "route", "status"])
+SECONDS = Histogram(
+    "florin_http_request_seconds",
+    "Time from the first byte read to the last byte sent",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 10),
+)
+
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
+_SAFE: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+
+
+class Authenticator(Protocol):
+    """Tells who is calling."""
+
+    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Raises Unauthenticated."""
+
+
+class RateLimiter(Protocol):
+    """Tells whether they may call now."""
+
+    async def admit(self, principal: Principal) -> Headers:
+        """The RateLimit headers of the answer. Raises TooManyRequests, which carries its own."""
+
+
+class InternalError(Refusal):
+    """Something went wrong on our side. It has been logged under this request id."""
+
+    status = 500
+    code = "internal_error"
+
+
+class Gate:
+    """Wraps the application. `routes` are those that may be taken by the short way."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Sequence[object],
+        rooms: Rooms,
+        authenticator: Authenticator,
+        limiter: RateLimiter,
+        max_body_bytes: int,
+    ) -> None:
+        self._app = app
+        self._lean = {
+            (method, route.path): route
+            for route in routes
+            if isinstance(route, LeanRoute) and "{" not in route.path
+            for method in route.methods or ()
+        }
+        self._rooms = rooms
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given_id = headers.get(b"x-request-id")
+        request_id = (
+            given_id.decode()
+            if given_id is not None and _REQUEST_ID.match(given_id)
+            else encode_id("req", new_id())
+        )
+        scope["florin.request_id"] = request_id
+        extra: Headers = [(b"request-id", request_id.encode()), *_SAFE]
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        try:
+            await self._route(scope, receive, send_with_headers, headers, request_id, extra)
+        except Refusal as refusal:
+            await _send_problem(send_with_headers, refusal, request_id)
+        except CONNECTION_LOST:
+            await _send_problem(send_with_headers, Unavailable(), request_id)
+        except Exception:
+            log.exception("request_failed", request_id=request_id, method=scope["method"])
+            if status:
+                raise
+            await _send_problem(send_with_headers, InternalError(), request_id)
+        route = scope.get("route")
+        path = getattr(route, "path_format", None) or getattr(route, "path", "unknown")
+        REQUESTS.labels(scope["method"], path, status).inc()
+        SECONDS.labels(scope["method"], path).observe(perf_counter() - started)
+
+    async def _route(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Callable[[Message], Awaitable[None]],
+        headers: dict[bytes, bytes],
+        request_id: str,
+        extra: Headers,
+    ) -> None:
+        path: str = scope["path"]
+        if not path.startswith("/v1/"):
+            await self._app(scope, _bounded(receive, self._max_body_bytes), send)
+            return
+        principal = await self._authenticator.authenticate(headers)
+        extra += await self._limiter.admit(principal)
+        call = Call(
+            principal=principal,
+            rooms=self._rooms,
+            request_id=request_id,
+            method=scope["method"],
+            headers=headers,
+            body=await self._read(headers, receive),
+        )
+        scope[CALL] = call
+        lean = self._lean.get((call.method, path))
+        if lean is not None:
+            scope["route"] = lean
+            await lean.handle(scope, receive, send)
+        else:
+            await self._app(scope, _replay(call.body, receive), send)
+
+    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
+            raise MalformedRequest("Content-Length is not a number", param="Content-Length")
+        if int(length) > self._max_body_bytes:
+            raise TooLarge(f"the body has {int(length)} bytes; {self._max_body_bytes} are allowed")
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        while message.get("more_body"):
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > self._max_body_bytes:
+                raise TooLarge(f"the body has more than {self._max_body_bytes} bytes")
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise TooLarge(f"the body has more than {limit} bytes")
+        return message
+
+    return bounded
+
+
+async def _send_problem(send: Send, refusal: Refusal, request_id: str) -> None:
+    body = render(refusal, request_id)
+    headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": int(refusal.status),
+            "headers": [
+                (b"content-type", MEDIA_TYPE.encode()),
+                (b"content-length", str(len(body)).encode()),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -77,7 +77,7 @@ class Call:
         return idempotency(self.principal.actor, self.operation, self.idempotency_key, self.body)
 
     def require(self, scope: str) -> None:
-        """Raises Forbidden unless the key has `scope` (`payments:write`), its family (`payments:*`) or `*`."""
+        """Raises Forbidden unless the key has `scope`, its family (`payments:*`) or `*`."""
         scopes = self.principal.scopes
         if scope in scopes or "*" in scopes or f"{scope.partition(':')[0]}:*" in scopes:
             return
@@ -87,7 +87,8 @@ class Call:
 def requires(scope: str) -> Callable[[Request], "Any"]:
     """The dependency that gives an endpoint its Call.
 
-    Use as `call: Annotated[Call, Depends(requires("ledger:read"))]`. The scope stands in the function's `scope` attribute, so that routes can be listed with it.
+    Use as `call: Annotated[Call, Depends(requires("ledger:read"))]`. The scope stands in the
+    function's `scope` attribute, so that routes can be listed with it.
     """
 
     async def call(request: Request) -> Call:

@@ -158,7 +158,7 @@ class Gate:
         lean = self._lean.get((call.method, path))
         if lean is not None:
             scope["route"] = lean
-            await lean.handle(scope, receive, send)
+            await lean.serve(scope, send)
         else:
             await self._app(scope, _replay(call.body, receive), send)
 

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from florin.kernel.db import CONNECTION_LOST
-from florin.kernel.errors import MalformedRequest, Refusal, TooLarge, Unavailable
+from florin.kernel.errors import InternalError, MalformedRequest, Refusal, TooLarge, Unavailable
 from florin.kernel.http.call import CALL, Call, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import MEDIA_TYPE, render
@@ -54,13 +54,6 @@ class RateLimiter(Protocol):
 
     async def admit(self, principal: Principal) -> Headers:
         """The RateLimit headers of the answer. Raises TooManyRequests, which carries its own."""
-
-
-class InternalError(Refusal):
-    """Something went wrong on our side. It has been logged under this request id."""
-
-    status = 500
-    code = "internal_error"
 
 
 class Gate:
@@ -123,9 +116,8 @@ class Gate:
             await _send_problem(send_with_headers, Unavailable(), request_id)
         except Exception:
             log.exception("request_failed", request_id=request_id, method=scope["method"])
-            if status:
-                raise
-            await _send_problem(send_with_headers, InternalError(), request_id)
+            if not status:
+                await _send_problem(send_with_headers, InternalError(), request_id)
         route = scope.get("route")
         path = getattr(route, "path_format", None) or getattr(route, "path", "unknown")
         REQUESTS.labels(scope["method"], path, status).inc()
@@ -205,16 +197,12 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 
 async def _send_problem(send: Send, refusal: Refusal, request_id: str) -> None:
     body = render(refusal, request_id)
-    headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **refusal.headers}
     await send(
         {
             "type": "http.response.start",
             "status": int(refusal.status),
-            "headers": [
-                (b"content-type", MEDIA_TYPE.encode()),
-                (b"content-length", str(len(body)).encode()),
-                *headers,
-            ],
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )
     await send({"type": "http.response.body", "body": body})

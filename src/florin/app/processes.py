@@ -43,7 +43,7 @@ class Keeper:
         self._read_end, self._write_end = os.pipe()
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     def keep(self, child: Child) -> None:
         """Starts the child and starts it again whenever it ends."""
@@ -51,7 +51,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Asks all children to end, waits, and kills those that do not."""
-        self._stopping = True
+        self._stopping.set()
         for process in self._running.values():
             with suppress(ProcessLookupError):
                 process.terminate()
@@ -66,7 +66,7 @@ class Keeper:
 
     async def _keep(self, child: Child) -> None:
         delay_s = 0.1
-        while not self._stopping:
+        while not self._stopping.is_set():
             started = asyncio.get_running_loop().time()
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -80,7 +80,7 @@ class Keeper:
             self._running[child.name] = process
             code = await process.wait()
             self._running.pop(child.name, None)
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if asyncio.get_running_loop().time() - started > _STABLE_S:
                 delay_s = 0.1

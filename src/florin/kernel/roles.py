@@ -7,6 +7,7 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 OLDEST_VERSION = 170000
+_ADVISORY_LOCK = 0x726F6C6573  # "roles"
 ROLES = ("florin_owner", "florin_app", "florin_readonly")
 
 
@@ -34,6 +35,8 @@ async def ensure_roles(url: str) -> None:
                 f"PostgreSQL {connection.info.server_version // 10000} is too old: "
                 f"Florin needs {OLDEST_VERSION // 10000} or newer."
             )
+        # PostgreSQL fails grants that meet ("tuple concurrently updated"); freed on disconnect.
+        await connection.execute("SELECT pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
         for role in ROLES:
             await _ensure_role(connection, role)
         await _ensure_database_right(connection, "florin_owner", "CREATE")

@@ -1,3 +1,4 @@
+import errno
 import importlib.util
 import os
 import shutil
@@ -82,6 +83,20 @@ def test_an_existing_acl_keeps_its_other_entries(data_dir: Path) -> None:
     let_in(second, data_dir)
     for account in (first, second):
         assert account.run(["/bin/sh", "-c", f"cd {data_dir}"]).returncode == 0
+
+
+@as_root
+def test_without_acls_parents_open_for_search_only(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unsupported(*_: object) -> bytes:
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr(os, "getxattr", unsupported)
+    account = choose_account(data_dir / "pg")
+    let_in(account, data_dir)
+    assert data_dir.stat().st_mode & 0o777 == 0o701
+    assert f"{data_dir} may now be passed through by every user" in caplog.text
 
 
 @as_root

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 
 import psutil
 import psycopg
@@ -18,6 +19,10 @@ def kill_postmaster(server: EmbeddedServer) -> int:
     while server.pid is not None:
         time.sleep(0.005)
     return pid
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_server_is_found_by_its_process_not_by_its_file(server: EmbeddedServer) -> None:
@@ -60,17 +65,34 @@ def test_a_stale_pid_file_naming_a_living_process_does_not_stop_the_start(
         innocent.kill()
 
 
-def test_a_busy_orphan_of_a_killed_server_is_ended(server: EmbeddedServer) -> None:
+@pytest.fixture
+def busy_backend(server: EmbeddedServer) -> Iterator[psutil.Process]:
+    """A backend of the started server that computes for ever and so outlives its postmaster."""
     server.start()
-    busy = psycopg.connect(server.url("florin_owner"), autocommit=True)
-    backend = psutil.Process(busy.info.backend_pid)
-    busy.pgconn.send_query(b"DO $$ BEGIN LOOP END LOOP; END $$")
+    connection = psycopg.connect(server.url("florin_owner"), autocommit=True)
+    backend = psutil.Process(connection.info.backend_pid)
+    connection.pgconn.send_query(b"DO $$ BEGIN LOOP END LOOP; END $$")
     time.sleep(0.1)
+    yield backend
+    connection.close()
+
+
+def test_a_busy_orphan_of_a_killed_server_is_ended_by_a_start(
+    server: EmbeddedServer, busy_backend: psutil.Process
+) -> None:
     kill_postmaster(server)
-    assert backend.is_running()
+    assert not has_ended(busy_backend)
     assert postmaster.ensure_running(server.cluster, shared_buffers="32MB")
-    assert not backend.is_running() or backend.status() == psutil.STATUS_ZOMBIE
-    busy.close()
+    assert has_ended(busy_backend)
+
+
+def test_a_busy_orphan_of_a_killed_server_is_ended_by_a_stop(
+    server: EmbeddedServer, busy_backend: psutil.Process
+) -> None:
+    kill_postmaster(server)
+    assert not has_ended(busy_backend)
+    server.stop()
+    assert has_ended(busy_backend)
 
 
 def test_a_server_that_does_not_start_shows_its_log(server: EmbeddedServer) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import time
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from florin.kernel.embedded.cluster import Cluster, write_settings
 _POLL_S = 0.01
 _START_TIMEOUT_S = 600  # recovery may have to replay all of max_wal_size
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # length and code (libpq/pqcomm.h)
 
 _log = logging.getLogger(__name__)
 
@@ -64,14 +66,19 @@ def _belongs(process: psutil.Process, cluster: Cluster) -> bool:
 
 
 def accepts_connections(cluster: Cluster) -> bool:
-    """Whether something listens on the socket; its process may be out of sight, in a container."""
+    """Whether a server answers on the socket; its process may be out of sight, in a container.
+
+    Asks for encryption (the first message of the protocol), to which the answer is one letter: a
+    dying server may still take the connection, but it answers nothing.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
+        probe.settimeout(2)
         try:
             probe.connect(str(cluster.socket))
+            probe.sendall(_SSL_REQUEST)
+            return probe.recv(1) in (b"N", b"S")
         except OSError:
             return False
-    return True
 
 
 def ensure_running(cluster: Cluster, *, shared_buffers: str | None) -> bool:
@@ -139,21 +146,26 @@ def _is_alive(pid: int) -> bool:
 
 
 def stop(cluster: Cluster, *, timeout_s: float = 60) -> None:
-    """Fast shutdown: sessions are ended, everything is written. The start lock is held."""
+    """Fast shutdown: sessions are ended, everything is written. The start lock is held.
+
+    What a killed server left behind goes too.
+    """
     for kind, patience_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, 10.0)):
         found = find_postmaster(cluster)
         if found is None:
-            return
+            break
         try:
             os.kill(found.pid, kind)
         except ProcessLookupError:
-            return
+            break
         give_up_at = time.monotonic() + patience_s
         while find_postmaster(cluster) is not None:
             if time.monotonic() > give_up_at:
                 _log.warning("PostgreSQL (pid %d) does not stop in %.0f s", found.pid, patience_s)
                 break
             time.sleep(_POLL_S)
+    if find_postmaster(cluster) is None and not accepts_connections(cluster):
+        _clear_leftovers(cluster)
 
 
 def _clear_leftovers(cluster: Cluster) -> None:

@@ -1,8 +1,4 @@
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,23 +10,20 @@ from florin.kernel.roles import ROLES, RolesError, as_role, ensure_roles
 
 
 @pytest.fixture
-def foreign() -> Iterator[str]:
+def foreign(server: EmbeddedServer) -> str:
     """The administrator's URL of a PostgreSQL that has never seen Florin, and its database `shop`.
 
     The logins `manager` (owns `shop`, may create roles) and `guest` (may only connect) are there.
     """
-    data_dir = Path(tempfile.mkdtemp(prefix="florin-"))
-    with EmbeddedServer(data_dir, shared_buffers="32MB") as server:
-        root_url = server.url("florin_root", "postgres")
-        with psycopg.connect(root_url, autocommit=True) as root:
-            root.execute("DROP DATABASE florin")
-            for role in ROLES:
-                root.execute(f"DROP ROLE {role}".encode())
-            root.execute("CREATE ROLE manager LOGIN CREATEROLE PASSWORD 'manager'")
-            root.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
-            root.execute("CREATE DATABASE shop OWNER manager")
-        yield server.url("florin_root", "shop")
-    shutil.rmtree(data_dir)
+    server.start()
+    with psycopg.connect(server.url("florin_root", "postgres"), autocommit=True) as root:
+        root.execute("DROP DATABASE florin")
+        for role in ROLES:
+            root.execute(f"DROP ROLE {role}".encode())
+        root.execute("CREATE ROLE manager LOGIN CREATEROLE PASSWORD 'manager'")
+        root.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+        root.execute("CREATE DATABASE shop OWNER manager")
+    return server.url("florin_root", "shop")
 
 
 def login(url: str, name: str) -> str:

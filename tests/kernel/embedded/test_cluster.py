@@ -206,9 +206,7 @@ def test_passwords_are_generated_once_and_differ(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "moment", ["secrets.json", "init-*/pg/PG_VERSION", "init-*/pg/florin.conf"]
-)
+@pytest.mark.parametrize("moment", ["secrets.json", "init-*/pg/florin.conf"])
 def test_an_initialisation_that_was_killed_is_repaired(
     new_server: EmbeddedServer, data_dir: Path, moment: str
 ) -> None:

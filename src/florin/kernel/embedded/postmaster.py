@@ -5,6 +5,7 @@ other process by then. So a process counts only if its user and its command line
 lines can be read where /proc/PID/cwd cannot: by root in a container without CAP_SYS_PTRACE.)
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -187,7 +188,8 @@ def _clear_leftovers(cluster: Cluster) -> None:
         if time.monotonic() > kill_at:
             for process in orphans:
                 _log.warning("killing orphaned PostgreSQL process %d", process.pid)
-                os.kill(process.pid, signal.SIGKILL)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         time.sleep(_POLL_S)
     pid_file.unlink(missing_ok=True)
     cluster.socket.with_name(cluster.socket.name + ".lock").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Servers that may be killed: each test here has a data directory of its own."""
+"""Servers that may be killed: each test has a data directory of its own."""
 
 import shutil
 import subprocess

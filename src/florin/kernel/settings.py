@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     app_database_url: SecretStr | None = None
     """A login of role `florin_app`. Unset: `database_url` with the role switched on connect."""
 
+    pg_shared_buffers: str | None = Field(None, pattern=r"^[1-9][0-9]*(kB|MB|GB)$")
+    """Memory of the embedded server's cache. Unset: an eighth of the machine's, 128 MB to 4 GB."""
+
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=64)

@@ -50,9 +50,7 @@ async def template_database(postgres: EmbeddedServer) -> str:
 
 
 @pytest.fixture(scope="module")
-async def database_urls(
-    postgres: EmbeddedServer, template_database: str
-) -> AsyncIterator[AllDatabaseUrls]:
+async def database_urls(postgres: EmbeddedServer, template_database: str) -> AsyncIterator[AllDatabaseUrls]:
     """This module's own database, migrated and otherwise empty; dropped afterwards."""
     name = f"test_{uuid4().hex}"
     create_database(postgres, name, template=template_database)

@@ -55,9 +55,7 @@ def query(url: str, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement.encode()).fetchall()
 
 
-async def test_a_second_run_finds_nothing_to_do(
-    folder: Path, empty_database: AllDatabaseUrls
-) -> None:
+async def test_a_second_run_finds_nothing_to_do(folder: Path, empty_database: AllDatabaseUrls) -> None:
     url = empty_database.owner
     steps: list[Applied] = []
     assert await check(url, folder=folder) == [Pending(1, "things"), Pending(2, "names")]
@@ -131,9 +129,7 @@ async def test_an_applied_file_that_changed_is_refused(
             await verb(empty_database.owner, folder=folder)
 
 
-async def test_line_endings_and_checks_may_change(
-    folder: Path, empty_database: AllDatabaseUrls
-) -> None:
+async def test_line_endings_and_checks_may_change(folder: Path, empty_database: AllDatabaseUrls) -> None:
     await migrate(empty_database.owner, folder=folder)
     up = folder / "0001_things" / "up.sql"
     up.write_bytes(up.read_bytes().replace(b"\n", b"\r\n"))
@@ -147,9 +143,7 @@ async def test_a_newer_database_is_refused(folder: Path, empty_database: AllData
     for path in sorted((folder / "0003_more").iterdir()):
         path.unlink()
     (folder / "0003_more").rmdir()
-    with pytest.raises(
-        DatabaseNewerError, match="has migration 0003_more, this Florin ends at 0002"
-    ):
+    with pytest.raises(DatabaseNewerError, match="has migration 0003_more, this Florin ends at 0002"):
         await migrate(empty_database.owner, folder=folder)
 
 
@@ -192,8 +186,7 @@ async def test_an_index_is_built_concurrently_while_another_process_waits(
         "-- florin: no-transaction\n"
         "DROP INDEX CONCURRENTLY IF EXISTS shop.things_price;  -- a first attempt's\n"
         "CREATE INDEX CONCURRENTLY things_price\n    ON shop.things (price);\n",
-        "SELECT 1 FROM pg_index WHERE indexrelid = 'shop.things_price'::regclass"
-        " AND NOT indisvalid",
+        "SELECT 1 FROM pg_index WHERE indexrelid = 'shop.things_price'::regclass AND NOT indisvalid",
     )
     both = await asyncio.gather(
         migrate(empty_database.owner, folder=folder), migrate(empty_database.owner, folder=folder)

@@ -38,9 +38,7 @@ def current_user(url: str) -> str:
 
 
 @pytest.mark.parametrize("who", ["manager", None])
-async def test_missing_roles_are_made_once_and_can_be_switched_to(
-    foreign: str, who: str | None
-) -> None:
+async def test_missing_roles_are_made_once_and_can_be_switched_to(foreign: str, who: str | None) -> None:
     url = login(foreign, who) if who else foreign
     await asyncio.gather(ensure_roles(url), ensure_roles(url))
     await ensure_roles(url)
@@ -49,8 +47,7 @@ async def test_missing_roles_are_made_once_and_can_be_switched_to(
     with psycopg.connect(as_role(url, "florin_owner")) as owner:
         owner.execute("CREATE SCHEMA things")
         attributes = owner.execute(
-            "SELECT DISTINCT rolcanlogin, rolsuper, rolbypassrls FROM pg_roles"
-            " WHERE rolname = ANY(%s)",
+            "SELECT DISTINCT rolcanlogin, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = ANY(%s)",
             (list(ROLES),),
         ).fetchall()
     assert attributes == [(False, False, False)]
@@ -63,9 +60,7 @@ async def test_missing_roles_are_made_once_and_can_be_switched_to(
 
 async def test_a_login_without_rights_is_told_what_an_administrator_must_run(foreign: str) -> None:
     guest = login(foreign, "guest")
-    with pytest.raises(
-        RolesError, match=r'guest may not prepare .* run: CREATE ROLE "florin_owner"'
-    ):
+    with pytest.raises(RolesError, match=r'guest may not prepare .* run: CREATE ROLE "florin_owner"'):
         await ensure_roles(guest)
     await ensure_roles(foreign)
     with pytest.raises(RolesError, match='run: GRANT "florin_owner" TO "guest" WITH SET TRUE'):
@@ -87,9 +82,7 @@ async def test_a_role_that_sees_every_tenant_is_refused(foreign: str) -> None:
         await ensure_roles(foreign)
 
 
-async def test_an_old_server_is_refused(
-    postgres: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_old_server_is_refused(postgres: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roles, "OLDEST_VERSION", 990000)
     with pytest.raises(RolesError, match="PostgreSQL 18 is too old: Florin needs 99 or newer"):
         await ensure_roles(postgres.url("florin_root"))

@@ -21,9 +21,7 @@ class DatabaseUrls:
 
 
 @asynccontextmanager
-async def open_database(
-    settings: Settings, *, supervise: bool = False
-) -> AsyncIterator[DatabaseUrls]:
+async def open_database(settings: Settings, *, supervise: bool = False) -> AsyncIterator[DatabaseUrls]:
     """The connection strings of the database that the settings name.
 
     Embedded: started on entry, left on exit (the last process to leave stops it); with `supervise`

@@ -132,9 +132,7 @@ def load_migrations(folder: Path) -> list[Migration]:
 def _load(folder: Path) -> Migration:
     match = _FOLDER.fullmatch(folder.name)
     if match is None:
-        raise MigrationFilesError(
-            f"{folder.name}: a migration's folder is named like 0007_add_holds."
-        )
+        raise MigrationFilesError(f"{folder.name}: a migration's folder is named like 0007_add_holds.")
     for needed in ("up.sql", "note.md"):
         if not (folder / needed).is_file():
             raise MigrationFilesError(f"{folder.name} has no {needed}.")
@@ -242,9 +240,7 @@ async def _has_table(connection: psycopg.AsyncConnection) -> bool:
 async def _recorded(connection: psycopg.AsyncConnection) -> dict[int, tuple[str, str]]:
     if not await _has_table(connection):
         return {}
-    cursor = await connection.execute(
-        "SELECT version, name, checksum FROM kernel.schema_migrations"
-    )
+    cursor = await connection.execute("SELECT version, name, checksum FROM kernel.schema_migrations")
     return {version: (name, checksum) for version, name, checksum in await cursor.fetchall()}
 
 
@@ -294,8 +290,7 @@ async def _check_and_record(
             raise MigrationCheckError(f"{migration}: check.sql found {len(rows)} rows: {rows[:5]}")
     duration_ms = round((time.monotonic() - started) * 1000)
     await connection.execute(
-        "INSERT INTO kernel.schema_migrations (version, name, checksum, duration_ms)"
-        " VALUES (%s, %s, %s, %s)",
+        "INSERT INTO kernel.schema_migrations (version, name, checksum, duration_ms) VALUES (%s, %s, %s, %s)",
         (migration.version, migration.name, migration.checksum, duration_ms),
     )
     return Applied(migration.version, migration.name, duration_ms)

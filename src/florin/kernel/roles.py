@@ -47,9 +47,7 @@ async def ensure_roles(url: str) -> None:
 async def _ensure_role(connection: psycopg.AsyncConnection, role: str) -> None:
     found = await _role_attributes(connection, role)
     if found is None:
-        create = sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOBYPASSRLS").format(
-            sql.Identifier(role)
-        )
+        create = sql.SQL("CREATE ROLE {} NOLOGIN NOSUPERUSER NOBYPASSRLS").format(sql.Identifier(role))
         try:
             await connection.execute(create)
         except (errors.DuplicateObject, errors.UniqueViolation):
@@ -72,9 +70,7 @@ async def _ensure_role(connection: psycopg.AsyncConnection, role: str) -> None:
             raise _refused(connection, grant.as_string(connection)) from error
 
 
-async def _ensure_database_right(
-    connection: psycopg.AsyncConnection, role: str, right: str
-) -> None:
+async def _ensure_database_right(connection: psycopg.AsyncConnection, role: str, right: str) -> None:
     database = connection.info.dbname
     question = "SELECT has_database_privilege(%s, %s, %s)"
     if await _one_bool(connection, question, (role, database, right)):
@@ -92,9 +88,7 @@ async def _ensure_database_right(
         raise _refused(connection, grant.as_string(connection))  # it only warned
 
 
-async def _role_attributes(
-    connection: psycopg.AsyncConnection, role: str
-) -> tuple[bool, bool] | None:
+async def _role_attributes(connection: psycopg.AsyncConnection, role: str) -> tuple[bool, bool] | None:
     cursor = await connection.execute(
         "SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = %s", (role,)
     )

@@ -20,9 +20,7 @@ from florin.kernel.embedded.account import (
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 
 
-def test_an_ordinary_user_runs_it_as_itself(
-    monkeypatch: pytest.MonkeyPatch, data_dir: Path
-) -> None:
+def test_an_ordinary_user_runs_it_as_itself(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     chosen = choose_account(data_dir / "pg")
     assert (chosen.uid, chosen.name) == (12345, "12345")

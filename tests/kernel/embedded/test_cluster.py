@@ -66,9 +66,7 @@ def test_nobody_is_let_in_without_the_right_password(postgres: EmbeddedServer) -
         ("log_parameter_max_length_on_error", "0"),
     ],
 )
-def test_settings_are_durable_and_as_written(
-    postgres: EmbeddedServer, setting: str, value: str
-) -> None:
+def test_settings_are_durable_and_as_written(postgres: EmbeddedServer, setting: str, value: str) -> None:
     assert show(postgres, setting) == value
 
 

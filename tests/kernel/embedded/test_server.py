@@ -107,9 +107,7 @@ def test_starting_and_stopping_twice_is_the_same_as_once(server: EmbeddedServer)
         server.url("florin_app")
 
 
-def test_a_relative_directory_is_resolved_at_once(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_directory_is_resolved_at_once(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(data_dir)
     server = EmbeddedServer(Path("here"))
     monkeypatch.chdir("/")
@@ -150,9 +148,7 @@ def test_the_server_of_a_killed_process_is_adopted_and_stopped(
 
 
 @pytest.mark.slow
-def test_many_processes_starting_at_once_share_one_server(
-    new_server: EmbeddedServer, data_dir: Path
-) -> None:
+def test_many_processes_starting_at_once_share_one_server(new_server: EmbeddedServer, data_dir: Path) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", USER, data_dir],

@@ -178,9 +178,7 @@ def _add_search_acl(directory: Path, uid: int) -> None:
     mask = entries.get((_MASK, _NO_ID), entries[_GROUP_OBJ, _NO_ID])
     entries[_MASK, _NO_ID] = mask | _SEARCH
     entries[_USER, uid] = entries.get((_USER, uid), 0) | _SEARCH
-    packed = b"".join(
-        struct.pack("<HHI", tag, bits, who) for (tag, who), bits in sorted(entries.items())
-    )
+    packed = b"".join(struct.pack("<HHI", tag, bits, who) for (tag, who), bits in sorted(entries.items()))
     os.setxattr(directory, _ACL, struct.pack("<I", _ACL_VERSION) + packed)
 
 

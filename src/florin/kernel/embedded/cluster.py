@@ -65,9 +65,7 @@ def lay_out(data_dir: Path) -> Cluster:
     """
     account = choose_account(data_dir / "pg")
     let_in(account, data_dir)
-    cluster = Cluster(
-        data_dir, account, find_binaries(account, data_dir), _choose_socket_dir(data_dir)
-    )
+    cluster = Cluster(data_dir, account, find_binaries(account, data_dir), _choose_socket_dir(data_dir))
     _make_private(cluster.socket_dir, account)
     if not cluster.log_file.exists():
         cluster.log_file.touch(mode=0o600)
@@ -177,9 +175,7 @@ def initialise(cluster: Cluster, passwords: dict[Role, str]) -> None:
             conf.write("\ninclude = 'florin.conf'\ninclude_if_exists = 'local.conf'\n")
         write_settings(cluster, pgdata, shared_buffers=f"{128 * _MEBIBYTE}B")
         _run_single_user(cluster, pgdata, "postgres", _role_statements(passwords))
-        _run_single_user(
-            cluster, pgdata, DATABASE, [f"CREATE EXTENSION {name}" for name in EXTENSIONS]
-        )
+        _run_single_user(cluster, pgdata, DATABASE, [f"CREATE EXTENSION {name}" for name in EXTENSIONS])
         _run(cluster, "initdb", "-D", pgdata, "--sync-only")
         pgdata.rename(cluster.pgdata)
         _sync_directory(cluster.data_dir)
@@ -240,9 +236,7 @@ def _memory_bytes() -> int:
     return min(installed, int(limit)) if limit.isdigit() else installed
 
 
-def _settings_text(
-    cluster: Cluster, *, memory_bytes: int, shared_buffers: str | None, has_lz4: bool
-) -> str:
+def _settings_text(cluster: Cluster, *, memory_bytes: int, shared_buffers: str | None, has_lz4: bool) -> str:
     megabytes = memory_bytes // _MEBIBYTE
     buffers = shared_buffers or f"{min(max(megabytes // 8, 128), 4096)}MB"
     socket_dir = str(cluster.socket_dir).replace('"', '""').replace("'", "''")

@@ -44,9 +44,7 @@ def exclusive(path: Path, *, timeout_s: float) -> Iterator[None]:
         give_up_at = time.monotonic() + timeout_s
         while not try_lock(descriptor):
             if time.monotonic() > give_up_at:
-                raise EmbeddedError(
-                    f"{path} is held by another process for over {timeout_s:.0f} s."
-                )
+                raise EmbeddedError(f"{path} is held by another process for over {timeout_s:.0f} s.")
             time.sleep(_POLL_S)
         yield
     finally:

@@ -71,7 +71,7 @@ async def test_each_tenant_gets_a_call_in_its_own_context(database: Database) ->
     coalescer = Coalescer(database, DOUBLE, flights=1)
     answers = await asyncio.gather(*(coalescer.call(tenant, 5) for tenant in (3, 1, 2, 3, 1)))
     assert answers == [(10, tenant) for tenant in "31231"]
-    assert {tenant: items for tenant, items in await _calls(database)} == {1: 2, 2: 1, 3: 2}
+    assert dict(await _calls(database)) == {1: 2, 2: 1, 3: 2}
 
 
 async def test_a_refused_item_is_raised_at_its_caller_alone(database: Database) -> None:

@@ -1,7 +1,7 @@
 """Who is calling, and with what: the one thing that the gate hands to every endpoint."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -61,6 +61,9 @@ class Call:
     operation: str = ""
     """Method and path template, set by the route."""
 
+    answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """What the gate adds to the answer's headers."""
+
     @property
     def tenant_id(self) -> int:
         """The tenant whose context every query of this call takes."""
@@ -75,6 +78,10 @@ class Call:
     def idempotency(self) -> Idempotency:
         """Slot and digest of this request. Raises IdempotencyKeyMissing."""
         return idempotency(self.principal.actor, self.operation, self.idempotency_key, self.body)
+
+    def mark_replayed(self) -> None:
+        """Tells the client that its key was used before and this is that request's answer."""
+        self.answer_headers.append((b"idempotent-replayed", b"true"))
 
     def require(self, scope: str) -> None:
         """Raises Forbidden unless the key has `scope`, its family (`payments:*`) or `*`."""

@@ -145,6 +145,7 @@ class Gate:
             method=scope["method"],
             headers=headers,
             body=await self._read(headers, receive),
+            answer_headers=extra,
         )
         scope[CALL] = call
         lean = self._lean.get((call.method, path))

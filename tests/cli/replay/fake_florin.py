@@ -23,6 +23,7 @@ class FakeFlorin:
 
     faults: deque[int | str] = field(default_factory=deque)
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[tuple[str, str], tuple[bytes, dict[str, Any]]] = field(default_factory=dict)
     effects: Counter[str] = field(default_factory=Counter)
     order: dict[str, list[str]] = field(default_factory=dict)
@@ -34,6 +35,8 @@ class FakeFlorin:
     on_effect: Callable[[int], None] = lambda _: None
     retry_after: str = "0"
     wrong_balance: str | None = None
+    filters_by_prefix: bool = True
+    hidden_lists: int = 0
     url: str = ""
 
     def account(self, code: str, kind: str, currency: str) -> dict[str, Any]:
@@ -46,6 +49,7 @@ class FakeFlorin:
                 "currency": currency,
                 "balance": 0,
             }
+            self.by_id[identity] = self.accounts[code]
         return self.accounts[code]
 
     def move(self, account: dict[str, Any], signed: int) -> None:
@@ -74,10 +78,11 @@ class FakeFlorin:
         def do() -> dict[str, Any]:
             if key in self.decline:
                 return {"code": "account_frozen"}
-            by_id = {account["id"]: account for account in self.accounts.values()}
             for leg in body["legs"]:
-                self.move(by_id[leg["account"]], leg["amount"] * (1 if leg["direction"] == "debit" else -1))
-                self.order.setdefault(by_id[leg["account"]]["code"], []).append(key)
+                self.move(
+                    self.by_id[leg["account"]], leg["amount"] * (1 if leg["direction"] == "debit" else -1)
+                )
+                self.order.setdefault(self.by_id[leg["account"]]["code"], []).append(key)
             return {"id": f"tr_{len(self.answers)}"}
 
         return self.once("/v1/transfers", key, body, do)
@@ -110,9 +115,8 @@ class FakeFlorin:
             return problem(503, "unavailable", {"retry-after": "0"})
         body = orjson.loads(await request.read())
         key = request.headers["idempotency-key"]
-        lane = {
-            leg["account"] for leg in body.get("legs", []) if int(leg["account"][5:]) in self._customers()
-        }
+        touched = {leg["account"] for leg in body.get("legs", [])}
+        lane = {account for account in touched if self.by_id[account]["type"] == "liability"}
         self.overlaps += bool(lane & self.busy)
         self.busy |= lane
         self.in_flight += 1
@@ -127,9 +131,6 @@ class FakeFlorin:
             request.transport.abort()
         return response
 
-    def _customers(self) -> set[int]:
-        return {int(a["id"][5:]) for a in self.accounts.values() if a["type"] == "liability"}
-
     async def batch(self, request: web.Request) -> web.StreamResponse:
         data = []
         for item in orjson.loads(await request.read())["transfers"]:
@@ -137,10 +138,8 @@ class FakeFlorin:
             response = self.post_transfer(key, item)
             assert isinstance(response.body, bytes)
             body = orjson.loads(response.body)
-            replayed = response.headers.get("idempotent-replayed") == "true"
-            data.append(
-                {"error": body} if "code" in body else {"transfer": body, "idempotent_replayed": replayed}
-            )
+            refused = "code" in body
+            data.append({"transfer": None if refused else body, "problem": body if refused else None})
         return answered({"data": data})
 
     async def create_account(self, request: web.Request) -> web.StreamResponse:
@@ -151,10 +150,13 @@ class FakeFlorin:
 
     async def list_accounts(self, request: web.Request) -> web.StreamResponse:
         query = request.query
+        if self.hidden_lists:
+            self.hidden_lists -= 1
+            return answered({"data": [], "has_more": False})
         found = [
             account | {"balance": account["balance"] + (code == self.wrong_balance)}
             for code, account in reversed(self.accounts.items())
-            if code.startswith(query.get("code_prefix", "")) and query.get("code", code) == code
+            if not self.filters_by_prefix or code.startswith(query.get("code_prefix", ""))
         ]
         if "starting_after" in query:
             found = found[[a["id"] for a in found].index(query["starting_after"]) + 1 :]

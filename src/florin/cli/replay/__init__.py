@@ -76,9 +76,7 @@ def berka_command(
     api_key: ApiKey = None,
     concurrency: Concurrency = 64,
     limit: Limit = None,
-    batch: Annotated[
-        int, typer.Option(min=1, max=1000, help="Transfers per request. 1: a request each.")
-    ] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=500, help="Transfers per request. 1: a request each.")] = 1,
 ) -> None:
     """Send a bank's transactions as ledger transfers, in order within each account."""
     options = Options(url, api_key, concurrency, limit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import accumulate, islice
 from typing import Any, Final
 
@@ -105,11 +106,13 @@ async def open_accounts(api: Api, accounts: Sequence[Account], concurrency: int)
         answer = await api.post("/v1/accounts", body, None)
         if answer.ok:
             ids[account.code] = str(answer.body["id"])
-        elif answer.status == 409:  # noqa: PLR2004 - somebody else made it just now
-            page = await api.get("/v1/accounts", {"code": account.code})
-            ids[account.code] = str(page["data"][0]["id"])
-        else:
+            return
+        there = {}
+        if answer.status == HTTPStatus.CONFLICT:  # made meanwhile, perhaps by a call without an answer
+            there = await proof.accounts(api, account.code)
+        if account.code not in there:
             raise ReplayError(f"account {account.code} is refused: {answer.body.get('detail', answer.code)}")
+        ids[account.code] = str(there[account.code]["id"])
 
     missing = iter([account for account in accounts if account.code not in ids])
     await run_lanes([missing] * concurrency, create, api.stop)
@@ -126,7 +129,10 @@ async def send(
     batch: int,
     advance: Callable[[int], None],
 ) -> None:
-    """Sends every row as a transfer, `batch` of them a request (1: a request each); tells `advance`."""
+    """Sends every row as a transfer, `batch` of them a request (1: a request each); tells `advance`.
+
+    In batches an answer does not say whether it is an earlier run's.
+    """
 
     async def send_one(row: Row) -> None:
         answer = await api.post("/v1/transfers", transfer(row, ids), idempotency_key(row))
@@ -138,8 +144,8 @@ async def send(
         items = [transfer(row, ids) | {"idempotency_key": idempotency_key(row)} for row in some]
         answer = await api.post("/v1/transfers/batch", {"transfers": items}, None)
         tally.time(answer)
-        for row, (code, replayed) in zip(some, _outcomes(answer, len(some)), strict=True):
-            _count(tally, row, code, replayed=replayed)
+        for row, code in zip(some, _refusals(answer, len(some)), strict=True):
+            _count(tally, row, code, replayed=False)
         advance(len(some))
 
     lanes = lanes_of(rows, concurrency)
@@ -156,12 +162,12 @@ def _count(tally: Tally, row: Row, refusal: str | None, *, replayed: bool) -> No
         tally.refused[refusal] += 1
 
 
-def _outcomes(answer: Answer, count: int) -> list[tuple[str | None, bool]]:
-    """Per item of a batch: the refusal's code or None, and whether it is an earlier run's answer."""
+def _refusals(answer: Answer, count: int) -> list[str | None]:
+    """Per item of a batch: the code it is refused with, or None. Replays are not told apart."""
     if not answer.ok:
-        return [(answer.code, False)] * count
+        return [answer.code] * count
     return [
-        (item["error"]["code"] if item.get("error") else None, bool(item.get("idempotent_replayed")))
+        None if item.get("transfer") else str((item.get("problem") or {}).get("code", "refused"))
         for item in answer.body["data"]
     ]
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import Any, Final, Self
@@ -45,7 +46,7 @@ class Answer:
     @property
     def ok(self) -> bool:
         """Whether it was done."""
-        return self.status < 300  # noqa: PLR2004 - 2xx, as RFC 9110 numbers them
+        return self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def code(self) -> str:
@@ -175,7 +176,7 @@ class Api:
         while True:
             await self._wait_for_turn()
             answer, retry_after_s = await self._attempt(method, path, params, body, key, retried=retried)
-            if answer.status != 429:  # noqa: PLR2004 - Too Many Requests, RFC 6585
+            if answer.status != HTTPStatus.TOO_MANY_REQUESTS:
                 break
             if retry_after_s > _LONGEST_RETRY_AFTER_S:
                 raise KeyRefused(f"the key's rate limit is used up for the next {retry_after_s:.0f} s")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -72,7 +73,8 @@ def run(options: Options, read: Callable[[], File], work: Callable[[Api, File], 
     """
     try:
         file = read()
-        return asyncio.run(_run(options, lambda api: work(api, file)))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(options, lambda api: work(api, file)))
     except Interrupted:
         _errors.print(f"Interrupted. {_GO_ON}", style="yellow")
         return INTERRUPTED
@@ -87,6 +89,7 @@ async def _run(options: Options, work: Callable[[Api], Awaitable[int]]) -> int:
 
     def interrupt() -> None:
         stop.set()
+        _errors.print("Stopping once the requests in flight are answered.", style="yellow")
         loop.remove_signal_handler(signal.SIGINT)  # the next one ends the process at once
 
     loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -10,8 +10,8 @@ from florin.cli.replay.errors import BadInput
 
 Row = TypeVar("Row")
 
-_LARGEST: Final = 10**12
-"""A number beyond this is a mistake, and a product of two still fits a Decimal's 28 digits."""
+_LARGEST: Final = 10**10
+"""A number beyond this is a mistake, and a sum of products of two still fits a Decimal's 28 digits."""
 
 
 def read(

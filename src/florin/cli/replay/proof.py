@@ -10,8 +10,12 @@ TRIAL_BALANCE = "/v1/trial-balance"
 
 
 async def accounts(api: Api, prefix: str) -> dict[str, dict[str, Any]]:
-    """The accounts whose code starts with `prefix`, by code."""
-    return {account["code"]: account async for account in api.every("/v1/accounts", {"code_prefix": prefix})}
+    """The accounts whose code starts with `prefix`, by code.
+
+    The filter only saves pages: what it lets through besides is left out here.
+    """
+    found = api.every("/v1/accounts", {"code_prefix": prefix})
+    return {account["code"]: account async for account in found if account["code"].startswith(prefix)}
 
 
 async def balances(api: Api, prefix: str, suffix: str = "") -> dict[str, int]:

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from florin.cli.replay import app
 from florin.cli.replay.command import find_key
-from florin.cli.replay.errors import KeyRefused
+from florin.cli.replay.errors import KeyRefused, ReplayError
 from tests.cli.replay.conftest import Replay, Write
 from tests.cli.replay.fake_florin import KEY, FakeFlorin
 from tests.cli.replay.samples import BERKA, RETAIL
@@ -50,6 +50,13 @@ def test_no_key_says_where_one_comes_from(data_dir: Path, text: str | None, says
 def test_a_demo_env_that_cannot_be_read_is_named(data_dir: Path) -> None:
     (data_dir / "demo.env").mkdir()
     with pytest.raises(KeyRefused, match=r"demo.env cannot be read"):
+        find_key(None)
+
+
+def test_an_impossible_setting_is_named(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert data_dir.is_dir()
+    monkeypatch.setenv("FLORIN_PORT", "http")
+    with pytest.raises(ReplayError, match="FLORIN_PORT is not possible: Input should be a valid integer"):
         find_key(None)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import uvloop
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -44,11 +45,20 @@ def find_key(api_key: str | None) -> str:
 
     Raises:
         KeyRefused: there is none, or it is no key.
+        ReplayError: a `FLORIN_` setting breaks its rule.
     """
-    key = api_key or _demo_key(Settings().data_dir / "demo.env")
+    key = api_key or _demo_key(_data_dir() / "demo.env")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise KeyRefused("the API key has characters that no key has")
     return key
+
+
+def _data_dir() -> Path:
+    try:
+        return Settings().data_dir
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ReplayError(f"FLORIN_{str(first['loc'][0]).upper()} is not possible: {first['msg']}") from None
 
 
 def _demo_key(file: Path) -> str:

@@ -137,7 +137,7 @@ class HttpSandbox:
             wait=wait_random_exponential(multiplier=self._retry_s, max=1),
             reraise=True,
         )
-        answer = await retrying(self._send, request)
+        answer: httpx.Response = await retrying(self._send, request)
         if answer.status_code in _TURNED_AWAY:
             raise NotSent(f"{request.method} {request.url}: turned away with {answer.status_code}")
         return answer
@@ -147,9 +147,9 @@ class HttpSandbox:
         try:
             return await self._client.send(request)
         except _NEVER_SENT as error:
-            raise NotSent(f"{where}: {error or type(error).__name__}") from error
+            raise NotSent(f"{where}: {str(error) or type(error).__name__}") from error
         except httpx.RequestError as error:
-            raise OutcomeUnknown(f"{where}: {error or type(error).__name__}") from error
+            raise OutcomeUnknown(f"{where}: {str(error) or type(error).__name__}") from error
 
 
 def _path(charge: Charge, what: str) -> str:

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 Deliver = Callable[[Mapping[str, str], bytes], Awaitable[None]]
 """Takes a webhook's headers and body where they belong. Raises when it did not arrive."""
 
-_MAX_UNDERWAY: Final = 10_000
+MAX_UNDERWAY: Final = 10_000
 _ATTEMPTS: Final = 6
 
 
@@ -34,12 +34,17 @@ class Courier:
 
     def send(self, event: ProviderEvent, *, after_s: float, times: int = 1) -> None:
         """Delivers the event `times` times, each `after_s` after the one before."""
-        if len(self._underway) >= _MAX_UNDERWAY:
+        if len(self._underway) >= MAX_UNDERWAY:
             log.warning("sandbox_webhook_dropped", event_id=event.id, underway=len(self._underway))
             return
         task = asyncio.create_task(self._send(event, after_s, times))
         self._underway.add(task)
         task.add_done_callback(self._underway.discard)
+
+    @property
+    def underway(self) -> int:
+        """Events still to be delivered."""
+        return len(self._underway)
 
     async def close(self) -> None:
         """Gives up whatever is underway."""

@@ -8,6 +8,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import httpx
@@ -15,6 +16,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from florin.kernel.clock import now
@@ -125,6 +127,7 @@ def sandbox_app(
     app.include_router(redirect_router(sandbox))
     app.add_exception_handler(UnknownCharge, _unknown_charge)
     app.add_exception_handler(ReferenceReused, _reference_reused)
+    app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_middleware(Door, api_key=keys.api_key)
     return app
@@ -247,6 +250,12 @@ def _invalid_request(_: Request, error: Exception) -> Response:
     # The value itself stays out: it may be a token or a buyer's address.
     rules_broken = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
     return _problem(422, "invalid_request", "; ".join(rules_broken))
+
+
+def _http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    return _problem(error.status_code, code, error.detail)
 
 
 def sandbox_server(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:

@@ -22,7 +22,7 @@ from florin.providers.sandbox.in_process import InProcessSandbox
 from florin.providers.sandbox.keys import SandboxKeys
 from florin.providers.sandbox.redirect import redirect_router
 from florin.providers.sandbox.rules import Timings
-from florin.providers.sandbox.server import sandbox_app, sandbox_server
+from florin.providers.sandbox.server import SandboxServer, sandbox_app
 
 KEYS = SandboxKeys.derive("sandbox_secret_of_the_tests")
 TIMINGS = Timings(slow_s=0.1, late_s=0.5, webhook_s=0.02, unanswered_s=5.0)
@@ -103,11 +103,22 @@ class Form:
         ]
 
 
-class QuickServer(uvicorn.Server):
+class QuickInbox(uvicorn.Server):
     """Stops when told, not at the next tenth of a second: a hundred tests start one."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(uvicorn.Config(app, log_level="warning", access_log=False))
+        self.stop = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.stop.wait()
+
+
+class QuickSandbox(SandboxServer):
+    """As quick."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(app, host="127.0.0.1", port=0)
         self.stop = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -115,9 +126,8 @@ class QuickServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """The application on a port of its own; its URL."""
-    server = QuickServer(sandbox_server(app, host="127.0.0.1", port=0).config)
+async def serving(server: QuickInbox | QuickSandbox) -> AsyncIterator[str]:
+    """The server on a port of its own; its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     await until(lambda: server.started)
@@ -174,14 +184,14 @@ async def in_process() -> AsyncIterator[Form]:
 @asynccontextmanager
 async def over_http() -> AsyncIterator[Form]:
     inbox = Inbox()
-    async with serving(inbox_app(inbox)) as inbox_url:
+    async with serving(QuickInbox(inbox_app(inbox))) as inbox_url:
         app = sandbox_app(
             keys=KEYS,
             webhook_url=f"{inbox_url}/providers/sandbox/webhooks",
             timings=TIMINGS,
             webhook_retry_s=0.01,
         )
-        async with serving(app) as url, httpx.AsyncClient(trust_env=False) as client:
+        async with serving(QuickSandbox(app)) as url, httpx.AsyncClient(trust_env=False) as client:
             provider = HttpSandbox(url, keys=KEYS, answer_timeout_s=ANSWER_TIMEOUT_S)
             yield _browser(client, inbox, provider, url)
             await provider.close()

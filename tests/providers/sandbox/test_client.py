@@ -208,9 +208,9 @@ async def test_many_calls_at_once_share_the_connections() -> None:
 SERVER = """
 import sys
 from florin.providers.sandbox.keys import SandboxKeys
-from florin.providers.sandbox.server import sandbox_app, sandbox_server
+from florin.providers.sandbox.server import SandboxServer, sandbox_app
 app = sandbox_app(keys=SandboxKeys.derive(sys.argv[1]))
-sandbox_server(app, host="127.0.0.1", port=int(sys.argv[2])).run()
+SandboxServer(app, host="127.0.0.1", port=int(sys.argv[2])).run()
 """
 
 

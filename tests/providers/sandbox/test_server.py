@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -5,16 +6,25 @@ import httpx
 import pytest
 
 from florin.providers.provider import OutcomeUnknown
+from florin.providers.sandbox.rules import Timings
 from florin.providers.sandbox.server import MAX_BODY_BYTES, sandbox_app
 from florin.providers.sandbox.wire import charge_json
-from tests.providers.sandbox.conftest import KEYS, TIMINGS, make_charge, over_http, serving, stats
+from tests.providers.sandbox.conftest import (
+    KEYS,
+    TIMINGS,
+    QuickSandbox,
+    make_charge,
+    over_http,
+    serving,
+    stats,
+)
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """Speaks to a sandbox as its platform does."""
     async with (
-        serving(sandbox_app(keys=KEYS, timings=TIMINGS)) as url,
+        serving(QuickSandbox(sandbox_app(keys=KEYS, timings=TIMINGS))) as url,
         httpx.AsyncClient(
             base_url=url, headers={"authorization": f"Bearer {KEYS.api_key}"}, trust_env=False
         ) as made,
@@ -135,7 +145,23 @@ async def test_what_was_never_heard_of_says_so_by_code(client: httpx.AsyncClient
 
 async def test_the_redirect_leads_to_the_public_url_when_there_is_one() -> None:
     app = sandbox_app(keys=KEYS, public_url="https://bank.test/sandbox/")
-    async with serving(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with serving(QuickSandbox(app)) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
         client.headers["authorization"] = f"Bearer {KEYS.api_key}"
         answer = await post_charge(client, "att_a", method={"type": "card", "token": "tok_3ds"})
     assert answer.json()["redirect_url"] == "https://bank.test/sandbox/redirect/att_a"
+
+
+async def test_a_server_that_stops_lets_go_of_what_it_left_unanswered() -> None:
+    loop = asyncio.get_running_loop()
+    app = sandbox_app(keys=KEYS, timings=Timings(unanswered_s=60))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        client.headers["authorization"] = f"Bearer {KEYS.api_key}"
+        async with serving(QuickSandbox(app)) as url:
+            client.base_url = httpx.URL(url)
+            method = {"type": "card", "token": "tok_timeout_after"}
+            call = asyncio.create_task(post_charge(client, "att_a", method=method))
+            while (await client.get("/charges/att_a")).status_code == 404:  # noqa: ASYNC110, no event to wait on
+                await asyncio.sleep(0.01)
+            started = loop.time()
+        assert loop.time() - started < 3
+        assert (await call).status_code == 504

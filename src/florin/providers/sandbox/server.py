@@ -6,8 +6,9 @@ the redirect page wants `Authorization: Bearer <the sandbox's secret>`.
 
 import asyncio
 import hmac
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -32,6 +33,7 @@ from florin.providers.sandbox.wire import AmountBody, ChargeBody, OutcomeBody, c
 MAX_BODY_BYTES: Final = 64 * 1024
 KEEP_ALIVE_S: Final = 75
 _WEBHOOK_TIMEOUT_S: Final = 10.0
+_SHUTDOWN_TIMEOUT_S: Final = 5
 
 Reference = Annotated[
     str,
@@ -50,6 +52,7 @@ class Sandbox:
         self.book = book
         self.timings = timings
         self.courier = courier
+        self.closing = asyncio.Event()
 
     def take(self, charge: Charge, link: Callable[[Charge], str]) -> Entry:
         """Enters the charge; the first time, promises the webhooks that its rule asks for."""
@@ -122,6 +125,7 @@ def sandbox_app(
         await client.aclose()
 
     app = FastAPI(title="Florin sandbox", lifespan=lifespan)
+    app.state.sandbox = sandbox
     app.include_router(_charges(sandbox, public_url))
     app.include_router(_operations(sandbox))
     app.include_router(redirect_router(sandbox))
@@ -167,11 +171,11 @@ def _charges(sandbox: Sandbox, public_url: str | None) -> APIRouter:
         asked = body.charge(reference)
         answer = rules.rule_for(asked.method, asked.amount_minor).answer
         if answer is Answer.NEVER_NOT_CHARGED:
-            return await _leave_unanswered(request, sandbox.timings)
+            return await _leave_unanswered(request, sandbox)
         base_url = (public_url or str(request.base_url)).rstrip("/")
         entry = sandbox.take(asked, lambda charge: f"{base_url}/redirect/{charge.reference}")
         if answer is Answer.NEVER_THOUGH_CHARGED:
-            return await _leave_unanswered(request, sandbox.timings)
+            return await _leave_unanswered(request, sandbox)
         if answer is Answer.SLOWLY:
             await asyncio.sleep(sandbox.timings.slow_s)
         return _answer(reference, sandbox.book.outcome(entry, now()))
@@ -220,13 +224,22 @@ def _operations(sandbox: Sandbox) -> APIRouter:
     return router
 
 
-async def _leave_unanswered(request: Request, timings: Timings) -> Response:
-    """Says nothing until the caller hangs up."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timings.unanswered_s):
-            while (await request.receive())["type"] != "http.disconnect":
-                continue
+async def _leave_unanswered(request: Request, sandbox: Sandbox) -> Response:
+    """Says nothing until the caller hangs up, the time is over, or the server stops."""
+    waits = {asyncio.create_task(_hung_up(request)), asyncio.create_task(sandbox.closing.wait())}
+    _, pending = await asyncio.wait(
+        waits, timeout=sandbox.timings.unanswered_s, return_when=asyncio.FIRST_COMPLETED
+    )
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
     return _problem(504, "unanswered", "the test token asked for no answer")
+
+
+async def _hung_up(request: Request) -> bool:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+    return True
 
 
 def _answer(reference: str, outcome: Outcome) -> Response:
@@ -258,17 +271,26 @@ def _http_exception(_: Request, error: Exception) -> Response:
     return _problem(error.status_code, code, error.detail)
 
 
-def sandbox_server(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
-    """Ready to `run()`. Connections are kept longer than the client keeps them, so that it never writes
-    to one that is just being closed; held ones are cut a second after the signal to stop."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            access_log=False,
-            log_level="warning",
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=1,
+class SandboxServer(uvicorn.Server):
+    """Runs the application of `sandbox_app`: `SandboxServer(app, host=..., port=...).run()`."""
+
+    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+        # Connections are kept longer than the client keeps them, so that it never writes to one that
+        # is just being closed.
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                access_log=False,
+                log_level="warning",
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
+            )
         )
-    )
+        self._sandbox: Sandbox = app.state.sandbox
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Lets go of unanswered requests, lets the others finish."""
+        self._sandbox.closing.set()
+        await super().shutdown(sockets)

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     sandbox_url: str | None = None
     """Where the sandbox provider answers. Unset: in this process."""
 
+    sandbox_secret: SecretStr | None = Field(None, min_length=16)
+    """Shared by the API and `florin sandbox`: the sandbox's API key, and what its webhooks' key is made
+    from. Unset: `sandbox_secret` in `data_dir`, made when missing."""
+
     allow_private_webhooks: bool = False
     """Webhooks to loopback and private addresses: for development. `florin run` allows its own."""
 

@@ -65,7 +65,7 @@ def run(
 @app.command(hidden=True)
 def serve(fd: Annotated[int, typer.Option(help="A listening socket to serve on.")]) -> None:
     """One API process; `florin run` starts it."""
-    from florin.app.processes import serve_api  # noqa: PLC0415 - other commands need not wait for it
+    from florin.app.asgi import serve_api  # noqa: PLC0415 - other commands need not wait for it
 
     run_async(serve_api(settings(), fd))
 
@@ -73,7 +73,7 @@ def serve(fd: Annotated[int, typer.Option(help="A listening socket to serve on."
 @app.command(hidden=True)
 def work() -> None:
     """The background worker; `florin run` starts it."""
-    from florin.app.processes import work_in_background  # noqa: PLC0415
+    from florin.app.work import work_in_background  # noqa: PLC0415
 
     run_async(work_in_background(settings()))
 

@@ -154,8 +154,10 @@ CREATE TABLE tenancy.configuration (
     CONSTRAINT configuration_key_form CHECK (key ~ '^[a-z][a-z0-9_.]{0,99}$'),
     CONSTRAINT configuration_type_known CHECK (type IN ('STRING', 'NUMBER', 'BOOLEAN', 'JSON')),
     CONSTRAINT configuration_value_or_sealed CHECK (value IS NULL OR sealed IS NULL),
+    -- A number is kept as its decimal text: JSON readers would make a float of it.
     CONSTRAINT configuration_value_fits_type CHECK (
-        value IS NULL OR type = 'JSON' OR jsonb_typeof(value) = lower(type))
+        value IS NULL OR type = 'JSON'
+        OR jsonb_typeof(value) = CASE type WHEN 'NUMBER' THEN 'string' ELSE lower(type) END)
 );
 CALL kernel.isolate('tenancy.configuration');
 CALL kernel.make_append_only('tenancy.configuration');

@@ -46,7 +46,7 @@ async def set_value(
         by: who says so.
 
     Raises:
-        InvalidRequest: the value is not of the type, or `effective_from` is past or more than 100 years ahead.
+        InvalidRequest: the value is not of the type; `effective_from` is past or 100 years ahead.
         SettingExists: a value from that very instant is recorded.
         UnknownReference: no such business unit.
     """

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, Field
 
 from florin.kernel.http.problem import problems
-from florin.kernel.ids import BusinessUnitId
+from florin.kernel.ids import BusinessUnitId, encode_id
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.tenancy import configuration
 from florin.tenancy.http.fields import Body, Read, Shown, Write, tenants_only
@@ -93,6 +93,6 @@ async def put_setting(call: Write, key: Key, body: NewValue) -> SettingShown:
         encrypted=body.encrypted,
         business_unit_id=body.business_unit_id,
         effective_from=body.effective_from,
-        by=f"key:{call.principal.key_id}",
+        by=encode_id("key", call.principal.key_id),
     )
     return SettingShown.model_validate(setting)

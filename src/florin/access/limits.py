@@ -143,7 +143,7 @@ class RateLimits:
                     return  # it is over: what was leased of it is worth nothing in the next
                 window.held += leased.calls
                 window.taken = leased.taken
-                window.spent = leased.calls < short
+                window.spent = leased.taken >= window.quota
                 needed = min(needed, window.held)
             if not needed:
                 return

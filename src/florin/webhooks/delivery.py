@@ -39,6 +39,7 @@ _LOST: Final = (*CONNECTION_LOST, Unavailable, DeadlockDetected, LockNotAvailabl
 _LOOKERS: Final = 4
 _EVENTS_PER_LOOK: Final = 1000
 _CLAIMS_PER_LOOK: Final = 64
+_RELEASE_WITHIN_S: Final = 3.0
 
 Tenants = Callable[[], Awaitable[Sequence[int]]]
 Judge = Callable[[Owed, Reply], Verdict]
@@ -199,5 +200,5 @@ class Deliverer:
         for task in late:
             task.cancel()
         if late:
-            await asyncio.wait(late, timeout=self._grace_s)
+            await asyncio.wait(late, timeout=_RELEASE_WITHIN_S)
         await self._client.aclose()

@@ -9,12 +9,12 @@ from typing import Final
 import httpx
 import orjson
 
+import florin.webhooks.views  # noqa: F401 - tells kernel.events how endpoints are shown
 from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing, SealBroken
 from florin.kernel.events import public_event
 from florin.kernel.ids import encode_id
 from florin.kernel.outbound import AddressRefused, Confinement
-import florin.webhooks.views  # noqa: F401 - tells kernel.events how endpoints are shown
 from florin.webhooks.model import MAX_EXCERPT, Failure, Owed, Reply
 from florin.webhooks.signing import headers, unseal
 

@@ -432,7 +432,8 @@ BEGIN
                array_agg(l.amount ORDER BY l.leg) AS amounts,
                array_agg(l.seq ORDER BY l.leg) AS seqs,
                array_agg(l.balance ORDER BY l.leg) AS balances,
-               array_agg(l.balance - v_signs[l.account] * l.amount ORDER BY l.leg) AS befores,
+               array_agg(CASE WHEN l.balance IS NOT NULL THEN l.balance - v_signs[l.account] * l.amount END
+                         ORDER BY l.leg) AS befores,
                array_agg(v_currencies[l.account] ORDER BY l.leg) AS currencies
         FROM unnest(p_leg_item, p_leg_account, p_leg_amount, v_seqs, v_balances) WITH ORDINALITY
             AS l (item, account, amount, seq, balance, leg)

@@ -103,11 +103,12 @@ def _decode_postings(items: Sequence[Posting], rows: list[TupleRow]) -> list[Pos
     return answers
 
 
-POST = ArrayFunction[Posting, Posted](
+POST: ArrayFunction[Posting, Posted] = ArrayFunction(
     """SELECT item, refusal, refused_account, transfer_id, replayed, recorded_at, entry_seqs,
               balances_before, balances, currencies
-       FROM ledger.post(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::timestamptz[],
-                        %s::timestamptz[], %s::jsonb, %s::uuid[], %s::integer[], %s::integer[], %s::bigint[])""",
+       FROM ledger.post(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
+                        %s::timestamptz[], %s::timestamptz[], %s::jsonb, %s::uuid[],
+                        %s::integer[], %s::integer[], %s::bigint[])""",
     _encode_postings,
     _decode_postings,
 )
@@ -140,7 +141,7 @@ def _decode_settlements(items: Sequence[Settlement], rows: list[TupleRow]) -> li
     return answers
 
 
-SETTLE = ArrayFunction[Settlement, Recorded](
+SETTLE: ArrayFunction[Settlement, Recorded] = ArrayFunction(
     """SELECT item, refusal, refused_account, transfer_id, replayed
        FROM ledger.settle_holds(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::bigint[],
                                 %s::jsonb, %s::integer[], %s::uuid[], %s::bigint[])""",
@@ -166,7 +167,7 @@ def _decode_reversals(items: Sequence[Reversing], rows: list[TupleRow]) -> list[
     return answers
 
 
-REVERSE = ArrayFunction[Reversing, Recorded](
+REVERSE: ArrayFunction[Reversing, Recorded] = ArrayFunction(
     """SELECT item, refusal, refused_account, transfer_id, replayed
        FROM ledger.reverse(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::jsonb)""",
     _encode_reversals,
@@ -184,7 +185,7 @@ def _decode_balances(items: Sequence[UUID], rows: list[TupleRow]) -> list[Balanc
     return [found.get(item) or REFUSALS["account_not_found"]() for item in items]
 
 
-BALANCES = ArrayFunction[UUID, Balance](
+BALANCES: ArrayFunction[UUID, Balance] = ArrayFunction(
     """SELECT id, type, currency, balance, pending_debits, pending_credits, entry_seq
        FROM ledger.accounts WHERE tenant_id = %s AND id = ANY (%s::uuid[])""",
     _encode_balances,

@@ -1,6 +1,6 @@
 -- The ledger's statements. Every one names its tenant; row-level security is the second lock on the door.
 
--- name: insert_account!
+-- name: insert_account(tenant_id, id, code, type, currency, min_balance, max_balance, name, metadata, created_at)!
 -- Opens an account: the hot row that postings lock, and its cold half.
 WITH opened AS (
     INSERT INTO ledger.accounts (tenant_id, id, code, type, currency, min_balance, max_balance)
@@ -11,7 +11,7 @@ INSERT INTO ledger.account_details (tenant_id, account_id, name, metadata, creat
 SELECT :tenant_id, o.id, :name, :metadata, :created_at FROM opened o
 RETURNING account_id;
 
--- name: account^
+-- name: account(tenant_id, id)^
 -- One account with its balance.
 SELECT a.id, a.code, d.name, a.type, a.currency, a.status, a.min_balance, a.max_balance,
        a.balance, a.pending_debits, a.pending_credits, a.entry_seq, d.metadata, d.created_at
@@ -19,7 +19,7 @@ FROM ledger.accounts a
 JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = a.id
 WHERE a.tenant_id = :tenant_id AND a.id = :id;
 
--- name: accounts
+-- name: accounts(tenant_id, starting_after, type, currency, status, code_prefix, limit)
 -- A page of accounts, newest first.
 SELECT a.id, a.code, d.name, a.type, a.currency, a.status, a.min_balance, a.max_balance,
        a.balance, a.pending_debits, a.pending_credits, a.entry_seq, d.metadata, d.created_at
@@ -34,11 +34,11 @@ WHERE a.tenant_id = :tenant_id
 ORDER BY a.id DESC
 LIMIT :limit;
 
--- name: lock_account^
+-- name: lock_account(tenant_id, id)^
 -- The account's status, with its row locked against postings until the transaction ends.
 SELECT status FROM ledger.accounts WHERE tenant_id = :tenant_id AND id = :id FOR NO KEY UPDATE;
 
--- name: update_account!
+-- name: update_account(status, set_min_balance, min_balance, set_max_balance, max_balance, tenant_id, id)!
 -- Changes what may change of an account; flags tell a bound that is removed from one that stays.
 UPDATE ledger.accounts
 SET status = coalesce(:status, status),
@@ -46,17 +46,17 @@ SET status = coalesce(:status, status),
     max_balance = CASE WHEN :set_max_balance THEN :max_balance ELSE max_balance END
 WHERE tenant_id = :tenant_id AND id = :id;
 
--- name: update_account_details!
+-- name: update_account_details(name, metadata, tenant_id, id)!
 -- Changes an account's name and metadata; null leaves them.
 UPDATE ledger.account_details
 SET name = coalesce(:name, name), metadata = coalesce(:metadata, metadata)
 WHERE tenant_id = :tenant_id AND account_id = :id;
 
--- name: ensure_accounts$
+-- name: ensure_accounts(tenant_id, ids, codes, names, types, currencies)$
 -- The ids of accounts with these codes, made where they do not exist.
 SELECT ledger.ensure_accounts(:tenant_id, :ids, :codes, :names, :types, :currencies);
 
--- name: entries
+-- name: entries(tenant_id, account_id, before_seq, since, until, limit)
 -- A page of an account's entries, newest first. Ids carry their time to within the day's slack
 -- that lets whole partitions be left out.
 SELECT e.seq, e.transfer_id, e.amount, e.balance_before, e.balance_after, e.recorded_at
@@ -70,11 +70,11 @@ WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
 ORDER BY e.seq DESC
 LIMIT :limit;
 
--- name: account_exists$
+-- name: account_exists(tenant_id, id)$
 -- Whether there is such an account.
 SELECT true FROM ledger.accounts WHERE tenant_id = :tenant_id AND id = :id;
 
--- name: transfer_ids
+-- name: transfer_ids(tenant_id, starting_after, kind, since, until, limit)
 -- A page of transfers' ids, newest first.
 SELECT t.id
 FROM ledger.transfers t
@@ -88,7 +88,7 @@ WHERE t.tenant_id = :tenant_id
 ORDER BY t.id DESC
 LIMIT :limit;
 
--- name: transfer_ids_of_account
+-- name: transfer_ids_of_account(tenant_id, account_id, starting_after, kind, since, until, limit)
 -- A page of the ids of transfers that moved money on one account, in the order of its entries, newest first.
 SELECT e.transfer_id
 FROM ledger.entries e
@@ -105,7 +105,7 @@ WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
 ORDER BY e.seq DESC
 LIMIT :limit;
 
--- name: transfers
+-- name: transfers(tenant_id, ids)
 -- Transfers with their legs and what these did to each account.
 SELECT t.id, t.kind, t.recorded_at, t.effective_at, t.related_id, t.description, t.metadata, r.reversal_id,
        l.account_ids, l.currencies, l.amounts, l.seqs, l.befores, l.afters
@@ -122,7 +122,7 @@ CROSS JOIN LATERAL (
 ) l
 WHERE t.tenant_id = :tenant_id AND t.id = ANY (:ids);
 
--- name: holds
+-- name: holds(tenant_id, id, starting_after, status, account_id, limit)
 -- Holds with their legs, by id or a page of them, newest first.
 SELECT h.id, h.status, h.expires_at, t.description, t.metadata, h.created_at, h.updated_at,
        h.account_ids, l.currencies, h.reserved, h.posted, h.remaining
@@ -141,7 +141,7 @@ WHERE h.tenant_id = :tenant_id
 ORDER BY h.id DESC
 LIMIT :limit;
 
--- name: due_holds
+-- name: due_holds(tenant_id, limit)
 -- Holds whose time has passed by the database's clock and that still reserve, longest overdue first.
 SELECT id
 FROM ledger.holds
@@ -150,7 +150,7 @@ WHERE tenant_id = :tenant_id AND expires_at <= clock_timestamp()
 ORDER BY expires_at
 LIMIT :limit;
 
--- name: trial_balance
+-- name: trial_balance(tenant_id)
 -- Per currency and type of account, the balances that stand on the debit and on the credit side.
 SELECT b.currency, b.type, sum(greatest(b.debit, 0))::text AS debits, sum(greatest(-b.debit, 0))::text AS credits
 FROM (

@@ -192,3 +192,6 @@ def _shown(call: Call, key: ApiKey) -> ApiKeyShown:
 
 def _shown_once(call: Call, made: NewKey) -> NewKeyShown:
     return NewKeyShown.model_validate({**_fields(call, made.key), "secret": made.secret})
+
+
+routers = (router,)

@@ -135,7 +135,7 @@ def sandbox(
     """The sandbox provider as an HTTP server of its own; point FLORIN_SANDBOX_URL at it."""
     from florin.cli.sandbox import serve_sandbox  # noqa: PLC0415
 
-    run_async(serve_sandbox(host, port, webhook_url))
+    run_async(serve_sandbox(settings(), host, port, webhook_url))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from florin.cli.demo import Demo, ensure_demo
 from florin.kernel import migrations
 from florin.kernel.database_urls import DatabaseUrls, open_database
 from florin.kernel.settings import Settings
+from florin.webhooks.receiver import Receiver
 
 log = structlog.get_logger(__name__)
 
@@ -49,14 +50,18 @@ async def run_florin(settings: Settings) -> None:
             for applied in await migrations.migrate(urls.owner):
                 err.print(f"applied migration {applied}", highlight=False)
             port: int = listening.getsockname()[1]
-            base = f"http://{settings.host}:{port}"
-            async with _receiver(settings.host, port + 1 if port < 65535 else port - 1) as receiver:  # noqa: PLR2004
-                demo = await ensure_demo(settings, urls, receiver)
-                async with _processes(settings, urls, listening):
-                    _greet(base, settings, demo, receiver)
+            chosen = settings.model_copy(update={"port": port, "receiver_url": _receiver_url(settings, port)})
+            demo = await ensure_demo(chosen, urls, str(chosen.receiver_url))
+            async with _receiver(settings.host, port + 1, demo.webhook_secret):
+                async with _processes(chosen, urls, listening):
+                    _greet(f"http://{settings.host}:{port}", chosen, demo, str(chosen.receiver_url))
                     await stop.wait()
                     err.print("\nstopping ...")
     err.print("stopped")
+
+
+def _receiver_url(settings: Settings, port: int) -> str:
+    return f"http://{settings.host}:{port + 1}/"
 
 
 @asynccontextmanager
@@ -70,7 +75,9 @@ async def _processes(
         "FLORIN_DATABASE_URL": urls.app,
         "FLORIN_APP_DATABASE_URL": urls.app,
         "FLORIN_DATA_DIR": str(settings.data_dir.resolve()),
-        "FLORIN_ALLOW_PRIVATE_WEBHOOKS": "true" if _is_local(settings) else str(settings.allow_private_webhooks),
+        "FLORIN_HOST": settings.host,
+        "FLORIN_PORT": str(settings.port),
+        "FLORIN_RECEIVER_URL": str(settings.receiver_url),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics.resolve()),
     }
     keeper = Keeper()
@@ -84,3 +91,57 @@ async def _processes(
         yield
     finally:
         await keeper.stop()
+
+
+@asynccontextmanager
+async def _receiver(host: str, port: int, secret: str) -> AsyncIterator[None]:
+    """The demo's webhook receiver; without it Florin serves all the same."""
+    try:
+        listening = bind(host, port)
+    except OSError as error:
+        log.warning("no_webhook_receiver", port=port, reason=error.strerror)
+        yield
+        return
+    with listening:
+        receiving = server(Receiver([secret]).app, lifespan=False)
+        task = asyncio.create_task(receiving.serve([listening]))
+        try:
+            yield
+        finally:
+            receiving.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _greet(base: str, settings: Settings, demo: Demo, receiver: str) -> None:
+    env_file = _shown(demo.env_file)
+    out.print(
+        Panel.fit(
+            f"""Florin serves on [bold]{base}[/]      Ctrl-C stops it
+
+API reference   {base}/docs
+Your key        {env_file}
+Webhooks        {receiver}   what the demo's endpoint received
+Data            {_shown(settings.data_dir)}""",
+            border_style="yellow",
+        ),
+        highlight=False,
+    )
+    out.print(
+        f"""Take a payment:
+
+  source {env_file}
+  curl {base}/v1/payments \\
+    -H "Authorization: Bearer $FLORIN_API_KEY" \\
+    -H "Idempotency-Key: $(date +%s)" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"amount": 4200, "currency": "USD", "method": {{"type": "card", "token": "tok_success"}}}}'
+""",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return os.path.relpath(path, here) if path.resolve().is_relative_to(here) else str(path)

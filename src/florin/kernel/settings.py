@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     """Memory of the embedded server's cache. Unset: an eighth of the machine's, 128 MB to 4 GB."""
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(8000, ge=0, le=65534)
     workers: int = Field(1, ge=1, le=64)
     """API processes. Each adds about 100 MB and one core's worth of requests."""
 
@@ -54,7 +54,10 @@ class Settings(BaseSettings):
     from. Unset: `sandbox_secret` in `data_dir`, made when missing."""
 
     allow_private_webhooks: bool = False
-    """Webhooks to loopback and private addresses: for development. `florin run` allows its own."""
+    """Webhooks to loopback and private addresses: for development."""
+
+    receiver_url: str | None = None
+    """A webhook receiver of our own that is trusted although it is local; `florin run` sets it."""
 
 
 @lru_cache(maxsize=1)

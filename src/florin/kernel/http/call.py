@@ -44,6 +44,10 @@ class Rooms:
         """Makes `room` known under its own type."""
         self._rooms[type(room)] = room
 
+    def take_over(self, other: "Rooms") -> None:
+        """Knows what the other knows."""
+        self._rooms.update(other._rooms)
+
     def __getitem__(self, kind: type[T]) -> T:
         return cast(T, self._rooms[kind])
 

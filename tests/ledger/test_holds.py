@@ -34,8 +34,8 @@ from florin.ledger.model import (
     Settlement,
     TransferKind,
 )
+from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books, fresh_key, holding, legs, posting, settling
-from tests.ledger.conftest import Urls
 
 
 async def place(books: Books, *pairs: tuple[UUID, int], expires_at: datetime | None = None) -> Hold:
@@ -224,7 +224,9 @@ async def test_a_hold_that_expires_in_the_past_is_refused(books: Books) -> None:
     assert (await books.balance(wallet)).pending_debits_minor == 0
 
 
-async def test_an_overdue_hold_is_closed_and_the_job_releases_it(books: Books, database_urls: Urls) -> None:
+async def test_an_overdue_hold_is_closed_and_the_job_releases_it(
+    books: Books, database_urls: AllDatabaseUrls
+) -> None:
     wallet, cash = await funded(books, 100)
     later = datetime.now(UTC) + timedelta(hours=1)
     due = await place(books, (wallet, 60), (cash, -60), expires_at=later)

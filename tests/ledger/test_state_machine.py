@@ -34,8 +34,9 @@ from florin.ledger.model import (
 )
 from florin.ledger.posting import POST, REVERSE, SETTLE
 from florin.ledger.service import Ledger
+from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books, fresh_key, legs
-from tests.ledger.conftest import Urls, new_tenant
+from tests.ledger.conftest import new_tenant
 from tests.ledger.reference import ModelAccount, ModelLedger, Told
 
 KINDS = [
@@ -219,7 +220,7 @@ def runner() -> Iterator[asyncio.Runner]:
         yield made
 
 
-def test_the_database_agrees_with_the_model(runner: asyncio.Runner, database_urls: Urls) -> None:
+def test_the_database_agrees_with_the_model(runner: asyncio.Runner, database_urls: AllDatabaseUrls) -> None:
     database = Database(database_urls.app, size=2)
     runner.run(database.open())
     try:

@@ -32,6 +32,7 @@ from florin.ledger.model import (
     HoldAction,
     HoldStatus,
     Settlement,
+    Transfer,
     TransferKind,
 )
 from tests.conftest import AllDatabaseUrls
@@ -42,7 +43,7 @@ async def place(books: Books, *pairs: tuple[UUID, int], expires_at: datetime | N
     return await service.place_hold(books.ledger, books.tenant_id, holding(*pairs, expires_at=expires_at))
 
 
-async def settle(books: Books, settlement: Settlement) -> service.Transfer:
+async def settle(books: Books, settlement: Settlement) -> Transfer:
     return await service.settle_hold(books.ledger, books.tenant_id, settlement)
 
 

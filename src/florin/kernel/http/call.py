@@ -1,7 +1,7 @@
 """Who is calling, and with what: the one thing that the gate hands to every endpoint."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -60,6 +60,13 @@ class Call:
     body: bytes = b""
     operation: str = ""
     """Method and path template, set by the route."""
+
+    answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """What the answer carries besides its own: the gate sends them, whatever the answer is."""
+
+    def mark_replayed(self) -> None:
+        """Says in a header that the answer is the one that this Idempotency-Key got before."""
+        self.answer_headers.append((b"idempotent-replayed", b"true"))
 
     @property
     def tenant_id(self) -> int:

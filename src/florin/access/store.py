@@ -44,7 +44,7 @@ def _found(items: Sequence[Presented], rows: list[TupleRow]) -> list[FoundKey | 
 
 FIND_KEYS: Final[ArrayFunction[Presented, FoundKey | None]] = ArrayFunction(
     statement="SELECT * FROM access.find_keys(%s, %s)",
-    encode=lambda items: (array([f'"\\\\x{item.digest.hex()}"' for item in items]),),
+    encode=lambda items: ([item.digest for item in items],),
     decode=_found,
 )
 """The key of each digest; None where there is none."""

@@ -65,9 +65,7 @@ def _receiver_url(settings: Settings, port: int) -> str:
 
 
 @asynccontextmanager
-async def _processes(
-    settings: Settings, urls: DatabaseUrls, listening: socket.socket
-) -> AsyncIterator[None]:
+async def _processes(settings: Settings, urls: DatabaseUrls, listening: socket.socket) -> AsyncIterator[None]:
     metrics = settings.data_dir / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(parents=True)

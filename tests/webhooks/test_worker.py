@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -49,6 +50,9 @@ class SlowReceiver:
         self.begun: list[str] = []
         self.app = Starlette(routes=[Route("/", self.take, methods=["POST"])])
 
+    def has_begun(self, count: int) -> bool:
+        return len(self.begun) >= count
+
     async def take(self, request: Request) -> Response:
         self.begun.append(request.headers["webhook-id"])
         await asyncio.sleep(self.takes_s)
@@ -66,7 +70,7 @@ async def test_a_worker_killed_in_mid_delivery_loses_and_overtakes_nothing(
         events = [(encode_id("evt", await world.happen(about=objects[n % 20])), n % 20) for n in range(200)]
         for kill_at in (20, 60):
             async with worker(database_urls.app, world.tenant_id, lease_s=1) as process:
-                await until(lambda at=kill_at: len(receiver.begun) >= at, 20)
+                await until(partial(receiver.has_begun, kill_at), 20)
                 process.kill()
                 await process.wait()
         async with worker(database_urls.app, world.tenant_id, lease_s=1):
@@ -89,7 +93,7 @@ async def test_a_worker_that_is_asked_to_stop_leaves_nothing_leased(world: World
         for _ in range(5):
             await world.happen()
         async with worker(database_urls.app, world.tenant_id) as process:
-            await until(lambda: len(receiver.begun) == 3, 20)
+            await until(partial(receiver.has_begun, 3), 20)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 15) == 0
     rows = await world.rows(

@@ -1,7 +1,7 @@
 """What the API takes and shows of endpoints and deliveries."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
@@ -100,6 +100,7 @@ class EndpointView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: EndpointId
+    object: Literal["webhook_endpoint"] = "webhook_endpoint"
     partner_id: PartnerId | None
     include_partners: bool
     url: str
@@ -134,6 +135,7 @@ class DeliveryView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: DeliveryId
+    object: Literal["webhook_delivery"] = "webhook_delivery"
     endpoint_id: EndpointId
     event_id: EventId
     event_type: str

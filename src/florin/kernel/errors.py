@@ -6,10 +6,12 @@
     ├── Unauthenticated       401
     ├── Forbidden             403
     ├── NotFound              404
+    ├── MethodNotAllowed      405
     ├── Conflict              409
     ├── TooLarge              413
     ├── IdempotencyKeyReused  422
     ├── TooManyRequests       429
+    ├── InternalError         500: our fault, logged under the request id
     └── Unavailable           503: the database is away; nothing was done, try again
 
 Features derive their own from these. The docstring is the message; `code` is stable, for programs.
@@ -124,6 +126,20 @@ class TooManyRequests(Refusal):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_requests"
+
+
+class InternalError(Refusal):
+    """Something went wrong on our side. It has been logged under this request id."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "internal_error"
+
+
+class MethodNotAllowed(Refusal):
+    """This path does not know this method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    code = "method_not_allowed"
 
 
 class Unavailable(Refusal):

@@ -202,3 +202,6 @@ async def retry_delivery(call: Writer, delivery_id: DeliveryId) -> DeliveryView:
             call.rooms[Webhooks], call.tenant_id, call.principal.partner_id, delivery_id
         )
     )
+
+
+routers = (router,)

@@ -1,7 +1,7 @@
 """Who is calling, and with what: the one thing that the gate hands to every endpoint."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -44,6 +44,10 @@ class Rooms:
         """Makes `room` known under its own type."""
         self._rooms[type(room)] = room
 
+    def take_over(self, other: "Rooms") -> None:
+        """Knows what the other knows."""
+        self._rooms.update(other._rooms)
+
     def __getitem__(self, kind: type[T]) -> T:
         return cast(T, self._rooms[kind])
 
@@ -61,6 +65,9 @@ class Call:
     operation: str = ""
     """Method and path template, set by the route."""
 
+    answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """What the gate adds to the answer's headers."""
+
     @property
     def tenant_id(self) -> int:
         """The tenant whose context every query of this call takes."""
@@ -76,8 +83,12 @@ class Call:
         """Slot and digest of this request. Raises IdempotencyKeyMissing."""
         return idempotency(self.principal.actor, self.operation, self.idempotency_key, self.body)
 
+    def mark_replayed(self) -> None:
+        """Tells the client that its key was used before and this is that request's answer."""
+        self.answer_headers.append((b"idempotent-replayed", b"true"))
+
     def require(self, scope: str) -> None:
-        """Raises Forbidden unless the key has `scope` (`payments:write`), its family (`payments:*`) or `*`."""
+        """Raises Forbidden unless the key has `scope`, its family (`payments:*`) or `*`."""
         scopes = self.principal.scopes
         if scope in scopes or "*" in scopes or f"{scope.partition(':')[0]}:*" in scopes:
             return
@@ -87,7 +98,8 @@ class Call:
 def requires(scope: str) -> Callable[[Request], "Any"]:
     """The dependency that gives an endpoint its Call.
 
-    Use as `call: Annotated[Call, Depends(requires("ledger:read"))]`. The scope stands in the function's `scope` attribute, so that routes can be listed with it.
+    Use as `call: Annotated[Call, Depends(requires("ledger:read"))]`. The scope stands in the
+    function's `scope` attribute, so that routes can be listed with it.
     """
 
     async def call(request: Request) -> Call:

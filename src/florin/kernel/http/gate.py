@@ -1,8 +1,8 @@
 """The gate: the one ASGI layer in front of everything.
 
 It gives each request an id, bounds its body, asks who is calling and whether they may call so often,
-turns refusals into problems, counts, and takes lean routes by the short way. Nothing that it logs
-holds a header or a body.
+refuses card numbers before anybody reads them, turns refusals into problems, counts, and takes lean
+routes by the short way. Nothing that it logs holds a header or a body.
 """
 
 import asyncio
@@ -16,11 +16,12 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from florin.kernel.db import CONNECTION_LOST
-from florin.kernel.errors import MalformedRequest, Refusal, TooLarge, Unavailable
+from florin.kernel.errors import InternalError, MalformedRequest, Refusal, TooLarge, Unavailable
 from florin.kernel.http.call import CALL, Call, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import MEDIA_TYPE, render
 from florin.kernel.ids import encode_id, new_id
+from florin.kernel.pan import refuse_card_numbers
 
 log = structlog.get_logger(__name__)
 
@@ -54,13 +55,6 @@ class RateLimiter(Protocol):
 
     async def admit(self, principal: Principal) -> Headers:
         """The RateLimit headers of the answer. Raises TooManyRequests, which carries its own."""
-
-
-class InternalError(Refusal):
-    """Something went wrong on our side. It has been logged under this request id."""
-
-    status = 500
-    code = "internal_error"
 
 
 class Gate:
@@ -123,9 +117,8 @@ class Gate:
             await _send_problem(send_with_headers, Unavailable(), request_id)
         except Exception:
             log.exception("request_failed", request_id=request_id, method=scope["method"])
-            if status:
-                raise
-            await _send_problem(send_with_headers, InternalError(), request_id)
+            if not status:
+                await _send_problem(send_with_headers, InternalError(), request_id)
         route = scope.get("route")
         path = getattr(route, "path_format", None) or getattr(route, "path", "unknown")
         REQUESTS.labels(scope["method"], path, status).inc()
@@ -153,12 +146,14 @@ class Gate:
             method=scope["method"],
             headers=headers,
             body=await self._read(headers, receive),
+            answer_headers=extra,
         )
+        refuse_card_numbers(call.body)
         scope[CALL] = call
         lean = self._lean.get((call.method, path))
         if lean is not None:
             scope["route"] = lean
-            await lean.handle(scope, receive, send)
+            await lean.serve(scope, send)
         else:
             await self._app(scope, _replay(call.body, receive), send)
 
@@ -205,16 +200,12 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 
 async def _send_problem(send: Send, refusal: Refusal, request_id: str) -> None:
     body = render(refusal, request_id)
-    headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **refusal.headers}
     await send(
         {
             "type": "http.response.start",
             "status": int(refusal.status),
-            "headers": [
-                (b"content-type", MEDIA_TYPE.encode()),
-                (b"content-length", str(len(body)).encode()),
-                *headers,
-            ],
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )
     await send({"type": "http.response.body", "body": body})

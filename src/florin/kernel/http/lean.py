@@ -5,14 +5,16 @@ returns plain data for orjson. FastAPI still reads its signature for the OpenAPI
 goes from the gate straight to `answer`. Measured on two cores: 32 us a request against 127 us.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from inspect import signature
 from typing import Any, get_args
 
 import orjson
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope, Send
 
 from florin.kernel.http.call import CALL, Call
 from florin.kernel.http.problem import from_pydantic
@@ -38,9 +40,18 @@ class LeanRoute(APIRoute):
             else:
                 self._path_ids[name] = TypeAdapter(annotation)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request. The gate has read the body into the call."""
-        status, body = await self.answer(scope[CALL], scope.get("path_params", {}))
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The way through the framework, for a path with parameters: the same answer."""
+
+        async def handler(request: Request) -> Response:
+            status, body = await self.answer(request.scope[CALL], request.path_params)
+            return Response(body, status, media_type="application/json")
+
+        return handler
+
+    async def serve(self, scope: Scope, send: Send) -> None:
+        """The short way, straight from the gate, which has read the body into the call."""
+        status, body = await self.answer(scope[CALL], {})
         await send(
             {
                 "type": "http.response.start",

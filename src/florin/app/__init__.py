@@ -1,0 +1,1 @@
+"""The composition: rooms opened, routers joined, one ASGI application and one worker."""

@@ -1,0 +1,177 @@
+"""The gate in front of a small application: ids, bounds, refusals, lean and ordinary routes."""
+
+from collections.abc import Mapping
+from typing import Annotated
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI
+from pydantic import BaseModel, ConfigDict
+
+from florin.kernel.errors import Conflict, TooManyRequests, Unauthenticated
+from florin.kernel.http.call import Call, Principal, Rooms, requires
+from florin.kernel.http.framework import install_problems
+from florin.kernel.http.gate import Gate, Headers
+from florin.kernel.http.lean import LeanRoute
+from florin.kernel.ids import AccountId, encode_id
+
+KEY = {"authorization": "Bearer good"}
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    amount: int
+
+
+lean = APIRouter(route_class=LeanRoute)
+ordinary = APIRouter()
+
+
+@lean.post("/v1/lean", status_code=201)
+async def post_lean(
+    call: Annotated[Call, Depends(requires("things:write"))], body: Body
+) -> dict[str, object]:
+    if body.amount == 409:
+        raise Conflict("no", param="amount", have=3)
+    if body.amount == 500:
+        raise RuntimeError("secret inside")
+    if body.amount == 201:
+        call.mark_replayed()
+    return {"amount": body.amount, "operation": call.operation, "slot": str(call.idempotency().slot)}
+
+
+@lean.get("/v1/lean/{account}")
+async def get_lean(
+    call: Annotated[Call, Depends(requires("things:read"))], account: AccountId
+) -> dict[str, str]:
+    return {"account": encode_id("acct", account), "operation": call.operation}
+
+
+@ordinary.post("/v1/ordinary")
+async def post_ordinary(
+    call: Annotated[Call, Depends(requires("things:write"))], body: Body
+) -> dict[str, object]:
+    return {"amount": body.amount, "operation": call.operation, "size": len(call.body)}
+
+
+class Door:
+    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+        if headers.get(b"authorization") == b"Bearer good":
+            return Principal(1, None, UUID(int=1), frozenset({"things:*"}), live=False)
+        if headers.get(b"authorization") == b"Bearer reader":
+            return Principal(1, None, UUID(int=2), frozenset({"things:read"}), live=False)
+        raise Unauthenticated
+
+    async def admit(self, principal: Principal) -> Headers:
+        if principal.key_id == UUID(int=3):
+            raise TooManyRequests
+        return [(b"ratelimit-limit", b"10")]
+
+
+@pytest.fixture
+def client() -> httpx.AsyncClient:
+    app = FastAPI()
+    install_problems(app)
+    app.router.routes.extend([*lean.routes, *ordinary.routes])
+    door = Door()
+    gate = Gate(app, routes=app.routes, rooms=Rooms(), authenticator=door, limiter=door, max_body_bytes=1000)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://florin", headers=KEY)
+
+
+async def test_a_lean_route_answers_by_the_short_way(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/lean", json={"amount": 5}, headers={"idempotency-key": "k"})
+    assert answer.status_code == 201
+    assert answer.json()["operation"] == "POST /v1/lean"
+    assert answer.headers["ratelimit-limit"] == "10"
+    assert answer.headers["request-id"].startswith("req_")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_replayed_answer_says_so(client: httpx.AsyncClient) -> None:
+    for amount, replayed in ((201, "true"), (5, None)):
+        answer = await client.post("/v1/lean", json={"amount": amount}, headers={"idempotency-key": "k"})
+        assert answer.headers.get("idempotent-replayed") == replayed
+
+
+async def test_a_lean_route_with_a_path_id_goes_through_the_framework(client: httpx.AsyncClient) -> None:
+    account = encode_id("acct", UUID(int=7))
+    answer = await client.get(f"/v1/lean/{account}")
+    assert answer.json() == {"account": account, "operation": "GET /v1/lean/{account}"}
+    malformed = await client.get("/v1/lean/acct_nonsense")
+    assert malformed.status_code == 422
+    assert malformed.json()["code"] == "invalid_request"
+
+
+async def test_an_ordinary_route_sees_the_same_call_and_body(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/ordinary", json={"amount": 5})
+    assert answer.json() == {"amount": 5, "operation": "POST /v1/ordinary", "size": len(b'{"amount":5}')}
+
+
+async def test_refusals_are_problems_with_code_field_and_request_id(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/lean", json={"amount": 409}, headers={"x-request-id": "mine-1"})
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == "conflict"
+    assert problem["param"] == "amount"
+    assert problem["have"] == 3
+    assert problem["request_id"] == answer.headers["request-id"] == "mine-1"
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 400, "malformed_request"),
+        (b"{", 400, "malformed_request"),
+        (b'{"amount": "five"}', 422, "invalid_request"),
+        (b'{"amount": 1, "more": 2}', 422, "invalid_request"),
+        (b"[]", 422, "invalid_request"),
+        (b"{}", 422, "invalid_request"),
+        (b" " * 1001, 413, "body_too_large"),
+    ],
+)
+async def test_bad_bodies_are_told_apart(
+    client: httpx.AsyncClient, content: bytes, status: int, code: str
+) -> None:
+    answer = await client.post("/v1/lean", content=content)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_missing_idempotency_key_is_told(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/lean", json={"amount": 5})
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
+
+
+async def test_what_goes_wrong_inside_is_not_shown(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/lean", json={"amount": 500})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "secret inside" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/elsewhere"])
+async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    other_method = await client.delete("/v1/lean")
+    assert (other_method.status_code, other_method.json()["code"]) == (405, "method_not_allowed")
+
+
+async def test_an_ordinary_route_refuses_as_a_lean_one_does(client: httpx.AsyncClient) -> None:
+    for content, status in ((b"{", 400), (b'{"amount": "five"}', 422), (b'{"amount": 1, "more": 2}', 422)):
+        lean_answer = (await client.post("/v1/lean", content=content)).json()
+        answer = await client.post(
+            "/v1/ordinary", content=content, headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == status
+        problem = answer.json()
+        assert (problem["code"], problem.get("param")) == (lean_answer["code"], lean_answer.get("param"))
+
+
+async def test_no_key_no_answer_and_a_scope_is_needed(client: httpx.AsyncClient) -> None:
+    unknown = await client.post("/v1/lean", json={"amount": 5}, headers={"authorization": "Bearer bad"})
+    assert unknown.status_code == 401
+    assert unknown.headers["www-authenticate"] == "Bearer"
+    reader = {"authorization": "Bearer reader"}
+    forbidden = await client.post("/v1/lean", json={"amount": 5}, headers=reader)
+    assert (forbidden.status_code, forbidden.json()["scope"]) == (403, "things:write")

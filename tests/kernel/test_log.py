@@ -1,0 +1,39 @@
+import pytest
+import structlog
+
+from florin.kernel.log import configure_logging, redact
+
+
+def test_what_is_named_like_a_secret_is_masked() -> None:
+    names = ["authorization", "api_key", "client_secret", "token", "password", "body", "webhook_signature"]
+    event = redact(None, "info", {"event": "x", **dict.fromkeys(names, "value"), "amount": 5})
+    assert all(event[name] == "***" for name in names)
+    assert event["amount"] == 5
+
+
+def test_what_reads_like_a_secret_is_masked_inside_text() -> None:
+    event = redact(
+        None,
+        "error",
+        {
+            "event": "failed",
+            "error": "key fl_test_1_abcDEF-_123 at postgresql://app:pw@host/db with whsec_QUJD",
+        },
+    )
+    assert "fl_test_1_abc" not in event["error"]
+    assert "pw@" not in event["error"]
+    assert "QUJD" not in event["error"]
+    assert event["event"] == "failed"
+
+
+def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    for style in ("console", "json"):
+        configure_logging("info", style)
+        header = "Bearer " + "fl_test_1_planted"
+        try:
+            int("broken")
+        except ValueError:
+            structlog.get_logger(style).exception("failed", method="POST")
+        said = capsys.readouterr().err
+        assert "ValueError: invalid literal" in said
+        assert "planted" not in said, header[:6]

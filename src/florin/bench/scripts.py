@@ -37,7 +37,10 @@ def payment(tenant_id: int, run: int, receivable: UUID, payable: UUID) -> str:
         f"('01{run:06x}' || lpad(to_hex(:n::integer), 8, '0') || '8000'"
         " || lpad(to_hex(:client_id::integer), 12, '0'))::uuid"
     )
-    item = '[{"currency": "USD", "amount": 4200, "capture_method": "automatic", "method_type": "card", "method": {"token": "tok_success"}}]'
+    item = (
+        '[{"currency": "USD", "amount": 4200, "capture_method": "automatic", "method_type": "card",'
+        ' "method": {"token": "tok_success"}}]'
+    )
     return f"""
 \\set n :n + 1
 \\startpipeline

@@ -44,7 +44,7 @@ def _found(items: Sequence[Presented], rows: list[TupleRow]) -> list[FoundKey | 
 
 FIND_KEYS: Final[ArrayFunction[Presented, FoundKey | None]] = ArrayFunction(
     statement="SELECT * FROM access.find_keys(%s, %s)",
-    encode=lambda items: (array([f'"\\\\x{item.digest.hex()}"' for item in items]),),
+    encode=lambda items: ([item.digest for item in items],),
     decode=_found,
 )
 """The key of each digest; None where there is none."""
@@ -89,7 +89,7 @@ def _leased(items: Sequence[Lease], rows: list[TupleRow]) -> list[Leased | Excep
 LEASE: Final[ArrayFunction[Lease, Leased]] = ArrayFunction(
     statement="SELECT * FROM access.lease(%s, %s, %s, %s, %s, %s, %s)", encode=_asked, decode=_leased
 )
-"""Leases for windows, each at most once in a call. Safe to repeat: a lost lease is only lost calls."""
+"""Leases for windows. Safe to repeat: a lease whose answer is lost is only lost calls."""
 
 
 @contextmanager

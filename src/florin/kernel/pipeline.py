@@ -8,7 +8,9 @@ reads by the types of the function they go to, and statements are prepared once 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from psycopg.adapt import Transformer
@@ -19,7 +21,8 @@ from psycopg.rows import TupleRow
 
 from florin.kernel.db import Connection
 
-Parameter = str | int | None
+Parameter = str | int | float | UUID | datetime | Sequence[object] | None
+"""What has a text that PostgreSQL reads; sequences become array literals."""
 
 _prepared: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
 
@@ -43,10 +46,11 @@ async def run_pipeline(connection: Connection, statements: Sequence[Statement]) 
         psycopg.Error: what the first failing statement met; OperationalError when the line is cut.
     """
     pgconn = connection.pgconn
+    values = [[_text(value) for value in statement.parameters] for statement in statements]
     try:
         pgconn.enter_pipeline_mode()
         known = _prepared.setdefault(connection, {})
-        expected = [_send(pgconn, statement, known) for statement in statements]
+        expected = [_send(pgconn, *sent, known) for sent in zip(statements, values, strict=True)]
         pgconn.pipeline_sync()
         results = await _receive(pgconn, sum(expected) + 1)
         pgconn.exit_pipeline_mode()
@@ -56,12 +60,11 @@ async def run_pipeline(connection: Connection, statements: Sequence[Statement]) 
     return _rows(connection, results, expected)
 
 
-def _send(pgconn: PGconn, statement: Statement, known: dict[bytes, bytes]) -> int:
+def _send(pgconn: PGconn, statement: Statement, values: list[bytes | None], known: dict[bytes, bytes]) -> int:
     """Sends one statement and returns how many results it will have."""
-    if not statement.parameters:
+    if not values:
         pgconn.send_query_params(statement.sql, None)
         return 1
-    values = [None if value is None else str(value).encode() for value in statement.parameters]
     name = known.get(statement.sql)
     if name is not None:
         pgconn.send_query_prepared(name, values)
@@ -70,6 +73,26 @@ def _send(pgconn: PGconn, statement: Statement, known: dict[bytes, bytes]) -> in
     pgconn.send_prepare(name, statement.sql)
     pgconn.send_query_prepared(name, values)
     return 2
+
+
+def _text(value: Parameter) -> bytes | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, int | float | UUID | datetime):
+        return str(value).encode()
+    if isinstance(value, list | tuple):
+        return ("{" + ",".join(map(_element, value)) + "}").encode()
+    raise TypeError(f"a {type(value).__name__} is not a parameter; give text, a number or a list")
+
+
+def _element(value: object) -> str:
+    """One element of an array literal, quoted whatever it is (PostgreSQL manual, 8.15.2)."""
+    if value is None:
+        return "NULL"
+    text = f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 async def _receive(pgconn: PGconn, count: int) -> list[PGresult]:

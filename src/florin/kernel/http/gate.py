@@ -1,8 +1,8 @@
 """The gate: the one ASGI layer in front of everything.
 
 It gives each request an id, bounds its body, asks who is calling and whether they may call so often,
-turns refusals into problems, counts, and takes lean routes by the short way. Nothing that it logs
-holds a header or a body.
+refuses card numbers before anybody reads them, turns refusals into problems, counts, and takes lean
+routes by the short way. Nothing that it logs holds a header or a body.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from florin.kernel.http.call import CALL, Call, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import MEDIA_TYPE, render
 from florin.kernel.ids import encode_id, new_id
+from florin.kernel.pan import refuse_card_numbers
 
 log = structlog.get_logger(__name__)
 
@@ -147,6 +148,7 @@ class Gate:
             body=await self._read(headers, receive),
             answer_headers=extra,
         )
+        refuse_card_numbers(call.body)
         scope[CALL] = call
         lean = self._lean.get((call.method, path))
         if lean is not None:

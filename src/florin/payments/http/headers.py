@@ -1,0 +1,17 @@
+"""How the document tells of headers that the gate reads."""
+
+from typing import Any, Final
+
+IDEMPOTENCY: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "Your name for this request. Sent again with the same body it gets the same "
+            "answer, marked by the header Idempotent-Replayed, and nothing is done twice.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+            "example": "order-6735",
+        }
+    ]
+}

@@ -1,0 +1,35 @@
+"""/providers/{name}/webhooks: what providers tell. Authentic by the provider's signature, not by a key."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from florin.kernel.http.problem import problems
+from florin.payments.http.answers import json
+from florin.payments.recovery import apply_provider_event
+from florin.payments.room import Payments
+
+router = APIRouter(prefix="/providers", tags=["providers"])
+
+
+class Received(BaseModel):
+    """What became of a provider's message."""
+
+    received: int = Field(description="How many of its events were about something of ours.")
+
+
+@router.post(
+    "/{name}/webhooks",
+    summary="Receive a provider's message",
+    response_model=Received,
+    responses={code: what for code, what in problems(404).items() if code in (400, 404, 413, 503)},
+)
+async def receive(
+    request: Request, name: Annotated[str, Path(max_length=40, pattern=r"^[a-z0-9_]+$")]
+) -> Response:
+    """Answered once everything that it tells is written down; sent again, it changes nothing."""
+    payments = request.app.state.rooms[Payments]
+    received = await apply_provider_event(payments, name, request.headers, await request.body())
+    return json({"received": received})

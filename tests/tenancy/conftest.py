@@ -1,24 +1,20 @@
 """Tenants of one's own, and the API of tenancy and access behind the real gate."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from http import HTTPStatus
 from itertools import count
 from typing import Protocol
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
 
 from florin.access import http as access_http
 from florin.access.service import Access, create_key
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
-from florin.kernel.errors import MalformedRequest, Refusal
 from florin.kernel.http.call import Rooms
+from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate
-from florin.kernel.http.problem import MEDIA_TYPE, from_validation, render
 from florin.kernel.notify import Notifier
 from florin.tenancy import http as tenancy_http
 from florin.tenancy.model import Partner, Tenant, TenantDetails, TenantType
@@ -79,22 +75,8 @@ async def partner(tenancy: Tenancy, twins: tuple[Tenant, Tenant]) -> Partner:
 def application(tenancy: Tenancy, access: Access) -> Gate:
     """The routes of both rooms behind the gate, refusals rendered as the API does."""
     app = FastAPI()
-
-    @app.exception_handler(Refusal)
-    async def refused(request: Request, refusal: Refusal) -> Response:
-        body = render(refusal, request.scope["florin.request_id"])
-        return Response(body, int(refusal.status), refusal.headers, MEDIA_TYPE)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return await refused(request, from_validation(error.errors(), drop=1))
-
-    @app.exception_handler(HTTPException)
-    async def unreadable(request: Request, error: HTTPException) -> Response:
-        assert error.status_code == HTTPStatus.BAD_REQUEST, "the only one that FastAPI raises by itself here"
-        return await refused(request, MalformedRequest("the body is not JSON"))
-
-    for router in (tenancy_http.router, access_http.router):
+    install_problems(app)
+    for router in (*tenancy_http.routers, *access_http.routers):
         app.include_router(router)
     rooms = Rooms()
     rooms.add(tenancy)

@@ -17,6 +17,9 @@ CONNECTION_LOST = (OperationalError, InterfaceError, PoolTimeout)
 
 async def _configure(connection: Connection) -> None:
     await connection.set_autocommit(True)
+    # A psycopg that prepares statements says DEALLOCATE ALL after every rollback, and would take those
+    # of florin.kernel.pipeline along.
+    connection.prepare_threshold = None
 
 
 class Database:

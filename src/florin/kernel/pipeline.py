@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count as counter
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from psycopg import Error
 from psycopg.adapt import Transformer
 from psycopg.errors import InternalError, OperationalError, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
@@ -24,6 +26,7 @@ from florin.kernel.db import Connection
 Parameter = str | int | float | UUID | datetime | Sequence[object] | None
 """What has a text that PostgreSQL reads; sequences become array literals."""
 
+_numbers = counter(1)
 _prepared: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
 
 
@@ -50,17 +53,29 @@ async def run_pipeline(connection: Connection, statements: Sequence[Statement]) 
     try:
         pgconn.enter_pipeline_mode()
         known = _prepared.setdefault(connection, {})
-        expected = [_send(pgconn, *sent, known) for sent in zip(statements, values, strict=True)]
+        fresh: list[bytes] = []
+        expected = [_send(pgconn, *sent, known, fresh) for sent in zip(statements, values, strict=True)]
         pgconn.pipeline_sync()
         results = await _receive(pgconn, sum(expected) + 1)
         pgconn.exit_pipeline_mode()
     except BaseException:
         await connection.close()
         raise
-    return _rows(connection, results, expected)
+    try:
+        return _rows(connection, results, expected)
+    except Error:
+        for prepared in fresh:  # by now, or skipped after the error: prepare anew, under another name
+            del known[prepared]
+        raise
 
 
-def _send(pgconn: PGconn, statement: Statement, values: list[bytes | None], known: dict[bytes, bytes]) -> int:
+def _send(
+    pgconn: PGconn,
+    statement: Statement,
+    values: list[bytes | None],
+    known: dict[bytes, bytes],
+    fresh: list[bytes],
+) -> int:
     """Sends one statement and returns how many results it will have."""
     if not values:
         pgconn.send_query_params(statement.sql, None)
@@ -69,7 +84,8 @@ def _send(pgconn: PGconn, statement: Statement, values: list[bytes | None], know
     if name is not None:
         pgconn.send_query_prepared(name, values)
         return 1
-    name = known[statement.sql] = b"florin_%d" % len(known)
+    name = known[statement.sql] = b"florin_%d" % next(_numbers)
+    fresh.append(statement.sql)
     pgconn.send_prepare(name, statement.sql)
     pgconn.send_query_prepared(name, values)
     return 2

@@ -22,8 +22,8 @@ from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
 from florin.ledger.service import Ledger
 from florin.payments.http import router
-from florin.payments.model import NewPayment, OperationKind, Snapshot
-from florin.payments.operations import NewOperation, operate
+from florin.payments.model import NewOperation, NewPayment, OperationKind, Snapshot
+from florin.payments.operations import operate
 from florin.payments.room import Pacing, Payments
 from florin.payments.service import create_payment
 from florin.providers.provider import (
@@ -183,9 +183,9 @@ class Books:
         return answer.snapshot
 
     async def operate(
-        self, kind: OperationKind, payment: Snapshot, amount_minor: int | None = None, **options: bool
+        self, kind: OperationKind, payment: Snapshot, amount_minor: int | None = None, *, final: bool = False
     ) -> Snapshot:
-        request = NewOperation(kind, UUID(payment["id"]), amount_minor, **options)
+        request = NewOperation(kind, UUID(payment["id"]), amount_minor, final=final)
         answer = await operate(self.payments, self.tenant_id, None, request, fresh_key())
         return answer.snapshot
 
@@ -271,7 +271,7 @@ async def client(payments: Payments, tenant_id: int) -> AsyncIterator[httpx.Asyn
     """The room behind the real gate, called with the tenant's key unless the test says otherwise."""
     app = FastAPI()
     install_problems(app)
-    app.include_router(router)
+    app.router.routes.extend(router.routes)
     rooms = Rooms()
     rooms.add(payments)
     app.state.rooms = rooms

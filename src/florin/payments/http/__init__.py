@@ -5,5 +5,6 @@ from fastapi import APIRouter
 from florin.payments.http import events, payments, providers, reference, refunds
 
 router = APIRouter()
+# The routes themselves, not the routers: the gate looks for lean routes among them.
 for _part in (payments, refunds, events, reference, providers):
-    router.include_router(_part.router)
+    router.routes.extend(_part.router.routes)

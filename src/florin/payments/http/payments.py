@@ -197,4 +197,4 @@ async def _operate(call: Call, request: NewOperation) -> Response:
     return json(body_of(call, answered, render_payment))
 
 
-router.include_router(lean)
+router.routes.extend(lean.routes)

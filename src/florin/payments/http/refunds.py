@@ -85,4 +85,4 @@ async def read(call: Read, refund_id: RefundId) -> Response:
     return json(render_refund(row))
 
 
-router.include_router(lean)
+router.routes.extend(lean.routes)

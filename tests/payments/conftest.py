@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from psycopg import AsyncConnection
 
+from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Connection, Database
 from florin.kernel.errors import Unauthenticated
 from florin.kernel.http.call import Principal, Rooms
@@ -28,6 +29,7 @@ from florin.payments.room import Pacing, Payments
 from florin.payments.service import create_payment
 from florin.providers.provider import (
     Charge,
+    EventKind,
     InvalidWebhook,
     Method,
     Outcome,
@@ -35,6 +37,7 @@ from florin.providers.provider import (
     OutcomeUnknown,
     ProviderEvent,
 )
+from florin.tenancy.service import Tenancy
 from tests.conftest import AllDatabaseUrls
 
 CARD = Method("card", "tok_success", None)
@@ -123,7 +126,7 @@ class FakeProvider:
         return [
             ProviderEvent(
                 event["id"],
-                event["kind"],
+                EventKind(event["kind"]),
                 event["reference"],
                 Outcome(OutcomeStatus(event["status"]), event.get("theirs"), None, None, None),
             )
@@ -162,7 +165,9 @@ def provider() -> FakeProvider:
 def payments(database: Database, provider: FakeProvider) -> Payments:
     """Opened payments that ask again at once."""
     pacing = Pacing(grace_s=0.2, unknown_s=0, pending_s=0, action_s=0)
-    return Payments(database, Ledger(database), {"sandbox": provider}, Notifier(database), pacing=pacing)
+    notifier = Notifier(database)
+    tenancy = Tenancy(database, notifier, KeyRing({"k1": bytes(32)}))
+    return Payments(database, Ledger(database), tenancy, {"sandbox": provider}, notifier, pacing=pacing)
 
 
 def fresh_key() -> Idempotency:

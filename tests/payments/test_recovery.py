@@ -6,11 +6,11 @@ from uuid import UUID
 import orjson
 import pytest
 
-from florin.payments.errors import ProviderNotFound, WebhookRefused
+from florin.payments.errors import ProviderNotFound
 from florin.payments.model import CaptureMethod, OperationKind, Snapshot, attempt_reference
 from florin.payments.recovery import apply_provider_event, recover
 from florin.payments.room import Pacing, Payments
-from florin.providers.provider import Outcome, OutcomeStatus
+from florin.providers.provider import InvalidWebhook, Outcome, OutcomeStatus
 from tests.payments.conftest import Books, FakeProvider
 
 GOOD = {"signature": "good"}
@@ -57,9 +57,10 @@ async def test_what_was_never_charged_for_too_long_fails(books: Books, provider:
     impatient = Payments(
         books.payments.database,
         books.payments.ledger,
+        books.payments.tenancy,
         {"sandbox": provider},
         books.payments.notifier,
-        pacing=Pacing(retry_for_s=0),
+        pacing=Pacing(charge_again_for_s=0),
     )
     payment = await books.pay("tok_timeout_before")
     await books.make_due()
@@ -101,6 +102,7 @@ async def test_inquiries_wait_longer_each_time(books: Books) -> None:
     patient = Payments(
         books.payments.database,
         books.payments.ledger,
+        books.payments.tenancy,
         {"sandbox": books.provider},
         books.payments.notifier,
         pacing=Pacing(pending_s=100, longest_s=1000),
@@ -222,7 +224,7 @@ async def test_messages_that_are_not_ours_are_ignored(books: Books) -> None:
 async def test_a_message_without_a_good_signature_is_refused_and_not_kept(books: Books) -> None:
     payment = await books.pay("tok_late")
     body = message(told(reference_of(books, payment), "succeeded"))
-    with pytest.raises(WebhookRefused):
+    with pytest.raises(InvalidWebhook):
         await apply_provider_event(books.payments, "sandbox", {}, body)
     with pytest.raises(ProviderNotFound):
         await apply_provider_event(books.payments, "elsewhere", GOOD, body)

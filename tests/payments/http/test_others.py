@@ -53,7 +53,7 @@ async def test_a_providers_message_needs_a_signature_and_no_key(
     )
     del client.headers["authorization"]
     forged = await client.post("/providers/sandbox/webhooks", content=body)
-    assert (forged.status_code, forged.json()["code"]) == (400, "webhook_refused")
+    assert (forged.status_code, forged.json()["code"]) == (400, "invalid_webhook")
     nobody = await client.post("/providers/nobody/webhooks", content=body)
     assert (nobody.status_code, nobody.json()["code"]) == (404, "provider_not_found")
     good = await client.post("/providers/sandbox/webhooks", content=body, headers={"signature": "good"})

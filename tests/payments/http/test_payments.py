@@ -5,6 +5,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from florin.kernel.ids import encode_id
+from florin.tenancy.service import create_customer
 from tests.payments.conftest import Books
 
 BODY = {"amount": 1999, "currency": "USD", "method": {"type": "card", "token": "tok_success"}}
@@ -141,6 +143,27 @@ async def test_the_largest_amount_is_no_card_number(client: httpx.AsyncClient) -
 async def test_a_upi_address_is_masked(client: httpx.AsyncClient) -> None:
     taken = await take(client, method={"type": "upi", "vpa": "success@sandbox"})
     assert taken["method"] == {"type": "upi", "vpa": "su***@sandbox"}
+
+
+async def test_a_customer_must_be_ones_own(client: httpx.AsyncClient, books: Books) -> None:
+    customer = await create_customer(
+        books.payments.tenancy,
+        books.tenant_id,
+        reference="ada",
+        partner_id=None,
+        business_unit_id=None,
+        name=None,
+        email=None,
+        metadata={},
+    )
+    shown = encode_id("cus", customer.id)
+    assert (await take(client, customer=shown))["customer"] == shown
+    listed = await client.get("/v1/payments", params={"customer": shown})
+    assert len(listed.json()["data"]) == 1
+    for who, name in (("ann", shown), ("tenant", "cus_01h455vb4pex5vsknk084sn02q")):
+        answer = await client.post("/v1/payments", json=BODY | {"customer": name}, headers=key(who=who))
+        assert (answer.status_code, answer.json()["code"]) == (404, "customer_not_found")
+        assert answer.json()["param"] == "customer"
 
 
 async def test_a_payments_whole_way_over_http(client: httpx.AsyncClient, books: Books) -> None:

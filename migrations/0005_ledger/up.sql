@@ -60,16 +60,16 @@ CREATE TABLE ledger.transfers (
     account_ids   uuid[]      NOT NULL,
     amounts       bigint[]    NOT NULL,
     entry_seqs    bigint[],
-    related_id    uuid,        -- the hold that it posts or voids, the transfer that it reverses
+    related_id    uuid,        -- the hold that it posts, voids or expires; the transfer that it reverses
     description   text,
     metadata      jsonb,
     CONSTRAINT transfers_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT transfers_kind_known
-        CHECK (kind IN ('transfer', 'hold', 'post', 'void', 'reversal')),
+        CHECK (kind IN ('transfer', 'hold', 'post', 'void', 'expiry', 'reversal')),
     CONSTRAINT transfers_legs_paired CHECK (
         cardinality(account_ids) >= 2 AND cardinality(account_ids) = cardinality(amounts)),
     CONSTRAINT transfers_entries_paired CHECK (
-        (kind IN ('hold', 'void')) = (entry_seqs IS NULL)
+        (kind IN ('hold', 'void', 'expiry')) = (entry_seqs IS NULL)
         AND (entry_seqs IS NULL OR cardinality(entry_seqs) = cardinality(amounts))),
     CONSTRAINT transfers_related_where_due CHECK (
         (kind IN ('transfer', 'hold')) = (related_id IS NULL))
@@ -107,7 +107,8 @@ CREATE TABLE ledger.holds (
     status       text        NOT NULL DEFAULT 'reserved',
     account_ids  uuid[]      NOT NULL,
     reserved     bigint[]    NOT NULL,      -- signed like transfers.amounts
-    remaining    bigint[]    NOT NULL,
+    posted       bigint[]    NOT NULL,
+    remaining    bigint[]    NOT NULL,      -- neither posted nor released yet
     expires_at   timestamptz,
     created_at   timestamptz NOT NULL,
     updated_at   timestamptz NOT NULL,
@@ -116,7 +117,7 @@ CREATE TABLE ledger.holds (
         CHECK (status IN ('reserved', 'partially_posted', 'posted', 'voided', 'expired')),
     CONSTRAINT holds_legs_paired CHECK (
         cardinality(account_ids) >= 2 AND cardinality(account_ids) = cardinality(reserved)
-        AND cardinality(reserved) = cardinality(remaining)),
+        AND cardinality(reserved) = cardinality(posted) AND cardinality(reserved) = cardinality(remaining)),
     CONSTRAINT holds_closed_hold_reserves_nothing CHECK (
         status IN ('reserved', 'partially_posted') OR 0 = ALL (remaining))
 ) WITH (fillfactor = 80);

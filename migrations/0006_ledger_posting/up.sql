@@ -10,7 +10,10 @@
 --   p_leg_item, p_leg_account   positions in the arrays above; legs stand in the order of their items
 --   p_leg_amount      posted, debits positive; 0 posts nothing
 --   p_leg_debit_hold, p_leg_credit_hold   change of what holds reserve; null: no leg changes it
--- Returns the refusals, the account that caused each, and per leg the entry's number and balance after.
+-- Returns the refusals, the account that caused each; per leg the entry's number and balance after (of no
+-- meaning where the item is refused); per account the sign of its normal side and its currency.
+-- A frozen account moves nothing, but what holds reserve on it can be released.
+-- Called without legs it takes the locks and does nothing else.
 --
 -- Three statements and one loop. The loop is arithmetic on arrays and touches no table: a set-based
 -- check costs more to start than to run for the few items that a call usually has, and has to begin
@@ -30,7 +33,9 @@ CREATE FUNCTION ledger.apply(
     OUT refusals          text[],
     OUT refused_accounts  uuid[],
     OUT seqs              bigint[],
-    OUT balances          bigint[]
+    OUT balances          bigint[],
+    OUT signs             integer[],
+    OUT currencies        text[]
 )
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
@@ -41,8 +46,6 @@ DECLARE
     c_holds        CONSTANT boolean := p_leg_debit_hold IS NOT NULL;
     v_ids          uuid[];
     v_status       text[];
-    v_currency     text[];
-    v_sign         integer[];
     v_balance      bigint[];
     v_seq          bigint[];
     v_debits       bigint[];     -- what holds reserve
@@ -53,6 +56,7 @@ DECLARE
     v_next         integer;
     v_item         integer;
     v_account      integer;
+    v_usable       boolean;
     v_code         text;
     v_moved        bigint;
     v_total        bigint;
@@ -75,7 +79,7 @@ BEGIN
            array_agg(a.balance), array_agg(a.entry_seq),
            array_agg(a.pending_debits), array_agg(a.pending_credits),
            array_agg(coalesce(a.min_balance, -c_limit)), array_agg(coalesce(a.max_balance, c_limit))
-    INTO v_ids, v_status, v_currency, v_sign, v_balance, v_seq, v_debits, v_credits, v_min, v_max
+    INTO v_ids, v_status, currencies, signs, v_balance, v_seq, v_debits, v_credits, v_min, v_max
     FROM (
         SELECT * FROM ledger.accounts
         WHERE tenant_id = p_tenant AND id = ANY (p_accounts)
@@ -94,9 +98,9 @@ BEGIN
                array_agg(f.seq ORDER BY w.position), array_agg(f.debits ORDER BY w.position),
                array_agg(f.credits ORDER BY w.position), array_agg(f.min ORDER BY w.position),
                array_agg(f.max ORDER BY w.position)
-        INTO v_status, v_currency, v_sign, v_balance, v_seq, v_debits, v_credits, v_min, v_max
+        INTO v_status, currencies, signs, v_balance, v_seq, v_debits, v_credits, v_min, v_max
         FROM unnest(p_accounts) WITH ORDINALITY AS w (id, position)
-        LEFT JOIN unnest(v_ids, v_status, v_currency, v_sign, v_balance, v_seq, v_debits, v_credits, v_min, v_max)
+        LEFT JOIN unnest(v_ids, v_status, currencies, signs, v_balance, v_seq, v_debits, v_credits, v_min, v_max)
             AS f (id, status, currency, sign, balance, seq, debits, credits, min, max) USING (id);
     END IF;
 
@@ -114,12 +118,15 @@ BEGIN
             IF v_code IS NULL THEN
                 v_account := p_leg_account[v_next];
                 IF v_first IS NULL THEN
-                    v_first := v_currency[v_account];
-                ELSIF v_first <> v_currency[v_account] THEN
+                    v_first := currencies[v_account];
+                ELSIF v_first <> currencies[v_account] THEN
                     v_mixed := true;
                 END IF;
-                IF v_status[v_account] = 'active' THEN
-                    v_moved := v_sign[v_account] * p_leg_amount[v_next];
+                v_usable := v_status[v_account] = 'active' OR (
+                    c_holds AND v_status[v_account] = 'frozen' AND p_leg_amount[v_next] = 0
+                    AND p_leg_debit_hold[v_next] <= 0 AND p_leg_credit_hold[v_next] <= 0);
+                IF v_usable THEN
+                    v_moved := signs[v_account] * p_leg_amount[v_next];
                     v_total := v_total + p_leg_amount[v_next];
                     IF c_holds THEN
                         v_debit := p_leg_debit_hold[v_next];
@@ -135,7 +142,7 @@ BEGIN
                         balances[v_next] := v_balance[v_account];
                     END IF;
                     -- A bound stands in the way of what moves towards it, with what holds may still move.
-                    IF v_sign[v_account] = 1 THEN
+                    IF signs[v_account] = 1 THEN
                         IF v_moved < v_credit AND v_balance[v_account] - v_credits[v_account] < v_min[v_account] THEN
                             v_code := 'insufficient_funds';
                         ELSIF v_moved + v_debit > 0 AND v_balance[v_account] + v_debits[v_account] > v_max[v_account] THEN
@@ -148,7 +155,7 @@ BEGIN
                             v_code := 'balance_above_maximum';
                         END IF;
                     END IF;
-                    IF v_claimed <> v_currency[v_account] THEN
+                    IF v_claimed <> currencies[v_account] THEN
                         v_code := 'currency_mismatch';
                     END IF;
                 ELSE
@@ -160,7 +167,7 @@ BEGIN
                     refused_accounts[v_item] := p_accounts[v_account];
                     v_mixed := false;
                     -- Legs up to here have been counted, this one too unless its account is unusable.
-                    v_written := v_next - CASE WHEN v_status[v_account] = 'active' THEN 0 ELSE 1 END;
+                    v_written := v_next - CASE WHEN v_usable THEN 0 ELSE 1 END;
                 END IF;
             END IF;
             v_next := v_next + 1;
@@ -170,7 +177,7 @@ BEGIN
             IF v_mixed THEN
                 IF EXISTS (
                     SELECT FROM generate_series(v_leg, v_next - 1) AS l (leg)
-                    GROUP BY v_currency[p_leg_account[l.leg]]
+                    GROUP BY currencies[p_leg_account[l.leg]]
                     HAVING sum(p_leg_amount[l.leg]) <> 0
                         OR sum(p_leg_debit_hold[l.leg] - p_leg_credit_hold[l.leg]) <> 0
                 ) THEN
@@ -191,7 +198,7 @@ BEGIN
             FOR i IN v_leg .. v_written LOOP
                 v_account := p_leg_account[i];
                 IF p_leg_amount[i] <> 0 THEN
-                    v_balance[v_account] := v_balance[v_account] - v_sign[v_account] * p_leg_amount[i];
+                    v_balance[v_account] := v_balance[v_account] - signs[v_account] * p_leg_amount[i];
                     v_seq[v_account] := v_seq[v_account] - 1;
                 END IF;
                 IF c_holds THEN
@@ -214,7 +221,7 @@ BEGIN
         INSERT INTO ledger.entries
             (tenant_id, account_id, seq, transfer_id, amount, balance_before, balance_after, recorded_at)
         SELECT p_tenant, p_accounts[l.account], l.seq, p_transfers[l.item], l.amount,
-               l.balance - v_sign[l.account] * l.amount, l.balance, p_now
+               l.balance - signs[l.account] * l.amount, l.balance, p_now
         FROM unnest(p_leg_item, p_leg_account, p_leg_amount, seqs, balances)
             AS l (item, account, amount, seq, balance)
         WHERE l.amount <> 0 AND refusals[l.item] IS NULL
@@ -248,9 +255,9 @@ BEGIN
     WITH claimed AS (
         INSERT INTO kernel.idempotency_keys (tenant_id, slot, digest, resource_id, created_at)
         SELECT p_tenant, s.slot, s.digest, s.resource, p_now
-        FROM unnest(p_slots, p_digests, p_resources) AS s (slot, digest, resource)
+        FROM unnest(p_slots, p_digests, p_resources) WITH ORDINALITY AS s (slot, digest, resource, item)
         WHERE s.slot IS NOT NULL
-        ORDER BY s.slot
+        ORDER BY s.slot, s.item  -- of two items with one key, the first has it
         ON CONFLICT DO NOTHING
         RETURNING resource_id
     )
@@ -291,13 +298,48 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION kernel.store_refusals(integer, uuid[], text[], text[], jsonb) TO florin_app;
 
+-- Keeps the refusals that keys have just met, and turns a replay into what its key met before: null where
+-- that was a success. The answer names the account, so that a retry hears the same.
+CREATE FUNCTION ledger.tell_refusals(
+    p_tenant    integer,
+    p_slots     uuid[],
+    p_claims    text[],    -- the verdicts of kernel.claim_slots
+    p_refusals  text[],
+    p_accounts  uuid[],    -- the account that caused each
+    OUT refusals  text[],
+    OUT accounts  uuid[]
+)
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_found  record;
+BEGIN
+    refusals := p_refusals;
+    accounts := p_accounts;
+    PERFORM kernel.store_refusals(p_tenant, p_slots, p_claims, p_refusals, (
+        SELECT jsonb_agg(CASE WHEN a.id IS NOT NULL THEN jsonb_build_object('account', a.id) END ORDER BY a.item)
+        FROM unnest(p_accounts) WITH ORDINALITY AS a (id, item)));
+    FOR v_found IN
+        SELECT r.item, k.answer ->> 'refusal' AS refusal, (k.answer #>> '{detail,account}')::uuid AS account
+        FROM unnest(p_slots, p_claims) WITH ORDINALITY AS r (slot, claim, item)
+        JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = r.slot
+        WHERE r.claim = 'replay'
+    LOOP
+        refusals[v_found.item] := v_found.refusal;
+        accounts[v_found.item] := v_found.account;
+    END LOOP;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.tell_refusals(integer, uuid[], text[], text[], uuid[]) TO florin_app;
+
 -- Posts an array of transfers and holds for one tenant, in array order.
 --   p_ids       the new transfers; p_slots, p_digests: their idempotency (kernel.claim_slots), null without a key
 --   p_kinds     'transfer' or 'hold'
 --   p_details   null, or a JSON array with an object (description, metadata) or null per item
 --   p_accounts  distinct and ascending; p_leg_account points into it, p_leg_item into p_ids
--- Returns a row per item: what was recorded; or a refusal and the account that caused it; or, where the
--- key was used before, `replayed` and the transfer that it made (null: it was refused with `refusal`).
+-- Returns a row per item, in no order: what was recorded, per leg in the order given; or a refusal and the
+-- account that caused it. `replayed`: the key was used before; then `transfer_id` is what it made, or
+-- `refusal` what it met. A refusal is kept under its key, as a success is.
 CREATE FUNCTION ledger.post(
     p_tenant       integer,
     p_ids          uuid[],
@@ -320,43 +362,81 @@ CREATE FUNCTION ledger.post(
     replayed         boolean,
     recorded_at      timestamptz,
     entry_seqs       bigint[],
-    balances         bigint[]
+    balances         bigint[],   -- after the transfer
+    balances_before  bigint[],
+    currencies       text[]
 )
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    v_now       timestamptz := clock_timestamp();
-    v_verdicts  text[];
-    v_ids       uuid[];
-    v_amounts   bigint[] := p_leg_amount;
-    v_debits    bigint[];
-    v_credits   bigint[];
-    v_applied   record;
-    v_written   bigint;
+    c_max         CONSTANT bigint := 1000000000000000;
+    v_now         timestamptz := clock_timestamp();
+    v_claims      text[];
+    v_ids         uuid[];
+    v_amounts     bigint[] := p_leg_amount;
+    v_debits      bigint[];
+    v_credits     bigint[];
+    v_refusals    text[];
+    v_told        text[];      -- the refusals as the caller hears them
+    v_accounts    uuid[];      -- which account caused them
+    v_seqs        bigint[];
+    v_balances    bigint[];
+    v_signs       integer[];
+    v_currencies  text[];
+    v_written     bigint;
 BEGIN
     PERFORM kernel.require_tenant(p_tenant);
-    SELECT c.verdicts, c.resources INTO v_verdicts, v_ids
+    SELECT c.verdicts, c.resources INTO v_claims, v_ids
     FROM kernel.claim_slots(p_tenant, v_now, p_slots, p_digests, p_ids) c;
+    v_refusals := v_claims;
+
+    IF NOT (c_max >= ALL (p_leg_amount) AND -c_max <= ALL (p_leg_amount) AND 0 <> ALL (p_leg_amount)) THEN
+        SELECT array_agg(coalesce(v_claims[i.item],
+                                  CASE WHEN i.item = ANY (wrong.items) THEN 'amount_out_of_range' END)
+                         ORDER BY i.item)
+        INTO v_refusals
+        FROM generate_series(1, cardinality(p_ids)) AS i (item),
+             (SELECT array_agg(l.item) AS items FROM unnest(p_leg_item, p_leg_amount) AS l (item, amount)
+              WHERE l.amount NOT BETWEEN -c_max AND c_max OR l.amount = 0) wrong;
+    END IF;
 
     IF 'hold' = ANY (p_kinds) THEN
         SELECT array_agg(CASE k.kind WHEN 'hold' THEN 0 ELSE l.amount END ORDER BY l.leg),
                array_agg(CASE k.kind WHEN 'hold' THEN greatest(l.amount, 0) ELSE 0 END ORDER BY l.leg),
-               array_agg(CASE k.kind WHEN 'hold' THEN greatest(-l.amount, 0) ELSE 0 END ORDER BY l.leg)
+               array_agg(CASE k.kind WHEN 'hold' THEN -least(greatest(l.amount, -c_max), 0) ELSE 0 END ORDER BY l.leg)
         INTO v_amounts, v_debits, v_credits
         FROM unnest(p_leg_item, p_leg_amount) WITH ORDINALITY AS l (item, amount, leg),
              LATERAL (SELECT p_kinds[l.item] AS kind) k;
+        SELECT array_agg(coalesce(r.refusal,
+                                  CASE WHEN r.kind = 'hold' AND r.expires_at <= v_now THEN 'expiry_in_the_past' END)
+                         ORDER BY r.item)
+        INTO v_refusals
+        FROM unnest(v_refusals, p_kinds, p_expires) WITH ORDINALITY AS r (refusal, kind, expires_at, item);
     END IF;
 
-    SELECT * INTO v_applied
-    FROM ledger.apply(p_tenant, v_now, p_accounts, p_currencies, v_ids, v_verdicts,
-                      p_leg_item, p_leg_account, v_amounts, v_debits, v_credits);
+    SELECT a.refusals, a.refused_accounts, a.seqs, a.balances, a.signs, a.currencies
+    INTO v_refusals, v_accounts, v_seqs, v_balances, v_signs, v_currencies
+    FROM ledger.apply(p_tenant, v_now, p_accounts, p_currencies, v_ids, v_refusals,
+                      p_leg_item, p_leg_account, v_amounts, v_debits, v_credits) a;
+
+    v_told := v_refusals;
+    IF cardinality(array_remove(v_refusals, NULL)) > 0 THEN
+        SELECT t.refusals, t.accounts INTO v_told, v_accounts
+        FROM ledger.tell_refusals(p_tenant, p_slots, v_claims, v_refusals, v_accounts) t;
+    END IF;
 
     RETURN QUERY
     WITH legs AS (
-        SELECT l.item, array_agg(p_accounts[l.account]) AS accounts, array_agg(l.amount) AS amounts,
-               array_agg(l.seq) AS seqs, array_agg(l.balance) AS balances
-        FROM unnest(p_leg_item, p_leg_account, p_leg_amount, v_applied.seqs, v_applied.balances)
-            AS l (item, account, amount, seq, balance)
+        SELECT l.item,
+               array_agg(p_accounts[l.account] ORDER BY l.leg) AS accounts,
+               array_agg(l.amount ORDER BY l.leg) AS amounts,
+               array_agg(l.seq ORDER BY l.leg) AS seqs,
+               array_agg(l.balance ORDER BY l.leg) AS balances,
+               array_agg(CASE WHEN l.balance IS NOT NULL THEN l.balance - v_signs[l.account] * l.amount END
+                         ORDER BY l.leg) AS befores,
+               array_agg(v_currencies[l.account] ORDER BY l.leg) AS currencies
+        FROM unnest(p_leg_item, p_leg_account, p_leg_amount, v_seqs, v_balances) WITH ORDINALITY
+            AS l (item, account, amount, seq, balance, leg)
         GROUP BY l.item
     ), written AS (
         INSERT INTO ledger.transfers
@@ -365,21 +445,22 @@ BEGIN
                l.amounts, CASE p_kinds[l.item] WHEN 'hold' THEN NULL ELSE l.seqs END,
                p_details -> (l.item - 1) ->> 'description', p_details -> (l.item - 1) -> 'metadata'
         FROM legs l
-        WHERE v_applied.refusals[l.item] IS NULL
+        WHERE v_refusals[l.item] IS NULL
         RETURNING id
     )
-    SELECT l.item, v_applied.refusals[l.item], v_applied.refused_accounts[l.item], v_ids[l.item], false, v_now,
-           l.seqs, l.balances
+    SELECT l.item, v_told[l.item], v_accounts[l.item], v_ids[l.item], v_claims[l.item] IS NOT DISTINCT FROM 'replay',
+           v_now, l.seqs, l.balances, l.befores, l.currencies
     FROM legs l;
 
     IF v_debits IS NOT NULL THEN
         WITH written AS (
             INSERT INTO ledger.holds
-                (tenant_id, id, account_ids, reserved, remaining, expires_at, created_at, updated_at)
-            SELECT p_tenant, v_ids[l.item], array_agg(p_accounts[l.account]), array_agg(l.amount), array_agg(l.amount),
+                (tenant_id, id, account_ids, reserved, posted, remaining, expires_at, created_at, updated_at)
+            SELECT p_tenant, v_ids[l.item], array_agg(p_accounts[l.account] ORDER BY l.leg),
+                   array_agg(l.amount ORDER BY l.leg), array_agg(0::bigint), array_agg(l.amount ORDER BY l.leg),
                    p_expires[l.item], v_now, v_now
-            FROM unnest(p_leg_item, p_leg_account, p_leg_amount) AS l (item, account, amount)
-            WHERE p_kinds[l.item] = 'hold' AND v_applied.refusals[l.item] IS NULL
+            FROM unnest(p_leg_item, p_leg_account, p_leg_amount) WITH ORDINALITY AS l (item, account, amount, leg)
+            WHERE p_kinds[l.item] = 'hold' AND v_refusals[l.item] IS NULL
             GROUP BY l.item
             RETURNING id
         )

@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from florin.kernel.coalescer import ArrayFunction, Coalescer, array
 from florin.kernel.db import Database
+from florin.kernel.pipeline import Statement, run_pipeline
 from tests.conftest import AllDatabaseUrls
 
 FUNCTION = """
@@ -71,7 +72,7 @@ async def test_each_tenant_gets_a_call_in_its_own_context(database: Database) ->
     coalescer = Coalescer(database, DOUBLE, flights=1)
     answers = await asyncio.gather(*(coalescer.call(tenant, 5) for tenant in (3, 1, 2, 3, 1)))
     assert answers == [(10, tenant) for tenant in "31231"]
-    assert {tenant: items for tenant, items in await _calls(database)} == {1: 2, 2: 1, 3: 2}
+    assert dict(await _calls(database)) == {1: 2, 2: 1, 3: 2}
 
 
 async def test_a_refused_item_is_raised_at_its_caller_alone(database: Database) -> None:
@@ -129,6 +130,25 @@ async def test_connections_cut_under_a_group_are_outlived(
     cutting = False
     await cutter
     assert answers == [(number * 40, "1") for number in range(100)]
+
+
+async def test_parameters_arrive_as_they_were_given(database: Database) -> None:
+    given = [None, "", "plain", 'quo"te', "back\\slash", "{brace},comma", "NULL", "é\n"]
+    statement = Statement(
+        b"SELECT $1::text[], $2::bytea[], $3::integer, $4::float8, $5::text, $6::integer[]",
+        (given, [b"\x00\xff", None], 7, 0.1, None, []),
+    )
+    async with database.connection() as connection:
+        for _ in range(2):  # the second time it is prepared
+            rows = await run_pipeline(connection, [statement])
+            assert rows == [[(given, [b"\x00\xff", None], 7, 0.1, None, [])]]
+
+
+async def test_a_parameter_of_another_kind_is_a_fault_of_ours(database: Database) -> None:
+    async with database.connection() as connection:
+        with pytest.raises(TypeError, match="dict"):
+            await run_pipeline(connection, [Statement(b"SELECT $1", ({},))])  # type: ignore[arg-type]
+        assert await run_pipeline(connection, [Statement(b"SELECT 1")]) == [[(1,)]]  # still usable
 
 
 def test_array_literals() -> None:

@@ -36,6 +36,8 @@ async def post_lean(
         raise Conflict("no", param="amount", have=3)
     if body.amount == 500:
         raise RuntimeError("secret inside")
+    if body.amount == 201:
+        call.mark_replayed()
     return {"amount": body.amount, "operation": call.operation, "slot": str(call.idempotency().slot)}
 
 
@@ -84,6 +86,12 @@ async def test_a_lean_route_answers_by_the_short_way(client: httpx.AsyncClient) 
     assert answer.headers["ratelimit-limit"] == "10"
     assert answer.headers["request-id"].startswith("req_")
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_replayed_answer_says_so(client: httpx.AsyncClient) -> None:
+    for amount, replayed in ((201, "true"), (5, None)):
+        answer = await client.post("/v1/lean", json={"amount": amount}, headers={"idempotency-key": "k"})
+        assert answer.headers.get("idempotent-replayed") == replayed
 
 
 async def test_a_lean_route_with_a_path_id_goes_through_the_framework(client: httpx.AsyncClient) -> None:

@@ -1,4 +1,7 @@
-from florin.kernel.log import redact
+import pytest
+import structlog
+
+from florin.kernel.log import configure_logging, redact
 
 
 def test_what_is_named_like_a_secret_is_masked() -> None:
@@ -21,3 +24,16 @@ def test_what_reads_like_a_secret_is_masked_inside_text() -> None:
     assert "pw@" not in event["error"]
     assert "QUJD" not in event["error"]
     assert event["event"] == "failed"
+
+
+def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    for style in ("console", "json"):
+        configure_logging("info", style)
+        header = "Bearer " + "fl_test_1_planted"
+        try:
+            int("broken")
+        except ValueError:
+            structlog.get_logger(style).exception("failed", method="POST")
+        said = capsys.readouterr().err
+        assert "ValueError: invalid literal" in said
+        assert "planted" not in said, header[:6]

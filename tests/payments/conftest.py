@@ -22,7 +22,7 @@ from florin.kernel.idempotency import Idempotency, idempotency
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
 from florin.ledger.service import Ledger
-from florin.payments.http import router
+from florin.payments.http import routers
 from florin.payments.model import NewOperation, NewPayment, OperationKind, Snapshot
 from florin.payments.operations import operate
 from florin.payments.room import Pacing, Payments
@@ -276,7 +276,8 @@ async def client(payments: Payments, tenant_id: int) -> AsyncIterator[httpx.Asyn
     """The room behind the real gate, called with the tenant's key unless the test says otherwise."""
     app = FastAPI()
     install_problems(app)
-    app.router.routes.extend(router.routes)
+    for router in routers:
+        app.router.routes.extend(router.routes)
     rooms = Rooms()
     rooms.add(payments)
     app.state.rooms = rooms

@@ -2,8 +2,8 @@
 
 Each caller hands over one item and gets its own answer. While a group is on its way the next one
 gathers, so groups grow with the load by themselves and a lone caller never waits for company.
-One group is one transaction: per tenant one `SET LOCAL` and one call with arrays, sent in pipeline
-mode, so the whole costs one round trip and one commit.
+One group is one transaction: per tenant one `SET LOCAL` and one call with arrays, sent as a pipeline,
+so the whole costs one round trip and one commit.
 """
 
 import asyncio
@@ -19,10 +19,13 @@ from psycopg.rows import TupleRow
 
 from florin.kernel.db import CONNECTION_LOST, Database, set_tenant
 from florin.kernel.errors import Unavailable
+from florin.kernel.pipeline import Parameter, Statement, run_pipeline
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+_BEGIN = Statement(b"BEGIN")
+_COMMIT = Statement(b"COMMIT")
 _TRANSIENT = (
     *CONNECTION_LOST,
     Unavailable,
@@ -43,8 +46,8 @@ class ArrayFunction(Generic[Item, Answer]):
     statement: str
     """`SELECT * FROM ledger.post(%s, ...)`: the tenant first, then what `encode` gives."""
 
-    encode: Callable[[Sequence[Item]], Sequence[Any]]
-    """The parameters after the tenant."""
+    encode: Callable[[Sequence[Item]], Sequence[Parameter]]
+    """The parameters after the tenant, as text that the server reads: `array(...)`, JSON, numbers."""
 
     decode: Callable[[Sequence[Item], list[TupleRow]], Sequence[Answer | Exception]]
     """One answer per item, in item order; an Exception is raised at its caller."""
@@ -72,6 +75,7 @@ class Coalescer(Generic[Item, Answer]):
         """`patience_s`: how long a group outlives a lost connection before its callers hear so."""
         self._database = database
         self._function = function
+        self._statement = _numbered(function.statement)
         self._flights = flights
         self._max_items = max_items
         self._patience_s = patience_s
@@ -137,23 +141,24 @@ class Coalescer(Generic[Item, Answer]):
             (tenant_id, [waiting.item for waiting in same])
             for tenant_id, same in groupby(group, key=attrgetter("tenant_id"))
         ]
-        async with self._database.connection() as connection, connection.pipeline():
-            await connection.execute("BEGIN")
-            cursors = []
-            for tenant_id, items in calls:
-                await connection.execute(set_tenant(tenant_id))
-                cursors.append(
-                    await connection.execute(
-                        function.statement, (tenant_id, *function.encode(items)), prepare=True
-                    )
-                )
-            await connection.execute("COMMIT")
-            rows = [await cursor.fetchall() for cursor in cursors]
+        statements = [_BEGIN]
+        for tenant_id, items in calls:
+            statements.append(Statement(set_tenant(tenant_id).encode()))
+            statements.append(Statement(self._statement, (tenant_id, *function.encode(items))))
+        statements.append(_COMMIT)
+        async with self._database.connection() as connection:
+            rows = (await run_pipeline(connection, statements))[2:-1:2]
         return [
             answer
             for (_, items), answered in zip(calls, rows, strict=True)
             for answer in function.decode(items, answered)
         ]
+
+
+def _numbered(statement: str) -> bytes:
+    """The statement with `$1`, `$2` ... for its `%s`."""
+    first, *rest = statement.split("%s")
+    return (first + "".join(f"${n}{part}" for n, part in enumerate(rest, 1))).encode()
 
 
 def _answer_all(group: Sequence[_Waiting[Any, Any]], error: Exception) -> None:

@@ -86,9 +86,13 @@ def id_field(prefix: str) -> object:
 
 AccountId = Annotated[UUID, *id_field("acct")]
 TransferId = Annotated[UUID, *id_field("tr")]
+HoldId = Annotated[UUID, *id_field("hold")]
 PaymentId = Annotated[UUID, *id_field("pay")]
 RefundId = Annotated[UUID, *id_field("re")]
 PartnerId = Annotated[UUID, *id_field("ptnr")]
 CustomerId = Annotated[UUID, *id_field("cus")]
 EventId = Annotated[UUID, *id_field("evt")]
 EndpointId = Annotated[UUID, *id_field("we")]
+DeliveryId = Annotated[UUID, *id_field("whd")]
+ApiKeyId = Annotated[UUID, *id_field("key")]
+BusinessUnitId = Annotated[UUID, *id_field("bu")]

@@ -33,19 +33,26 @@ class Notifier:
         self._due.add((channel, payload))
         self._wake.set()
 
+    async def flush(self) -> None:
+        """Sends what is due now. What cannot be sent stays due, and the error is raised."""
+        due, self._due = self._due, set()
+        try:
+            async with self._database.connection() as connection:
+                for channel, payload in due:
+                    await connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+        except BaseException:
+            self._due |= due
+            raise
+
     async def run(self) -> None:
         """Sends until cancelled. A notice that cannot be sent is kept and tried again."""
         while True:
             await self._wake.wait()
             await asyncio.sleep(self._every_s)
             self._wake.clear()
-            due, self._due = self._due, set()
             try:
-                async with self._database.connection() as connection:
-                    for channel, payload in due:
-                        await connection.execute("SELECT pg_notify(%s, %s)", (channel, payload))
+                await self.flush()
             except (*CONNECTION_LOST, Unavailable):
-                self._due |= due
                 self._wake.set()
                 await asyncio.sleep(1)
 

@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     """Memory of the embedded server's cache. Unset: an eighth of the machine's, 128 MB to 4 GB."""
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(8000, ge=0, le=65534)
     workers: int = Field(1, ge=1, le=64)
     """API processes. Each adds about 100 MB and one core's worth of requests."""
 
@@ -34,6 +34,11 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(256 * 1024, ge=1024)
     """A larger request body is refused with 413 before it is read whole."""
+
+    rate_limit_per_minute: int = Field(1_000, ge=0)
+    rate_limit_per_hour: int = Field(10_000, ge=0)
+    rate_limit_per_day: int = Field(100_000, ge=0)
+    """Calls that a new API key may make if neither it nor its partner says otherwise. 0: unlimited."""
 
     log_level: str = "info"
     log_format: str = Field("console", pattern="^(console|json)$")
@@ -44,8 +49,15 @@ class Settings(BaseSettings):
     sandbox_url: str | None = None
     """Where the sandbox provider answers. Unset: in this process."""
 
+    sandbox_secret: SecretStr | None = Field(None, min_length=16)
+    """Shared by the API and `florin sandbox`: the sandbox's API key, and what its webhooks' key is made
+    from. Unset: `sandbox_secret` in `data_dir`, made when missing."""
+
     allow_private_webhooks: bool = False
-    """Webhooks to loopback and private addresses: for development. `florin run` allows its own."""
+    """Webhooks to loopback and private addresses: for development."""
+
+    receiver_url: str | None = None
+    """A webhook receiver of our own that is trusted although it is local; `florin run` sets it."""
 
 
 @lru_cache(maxsize=1)

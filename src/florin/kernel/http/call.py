@@ -44,6 +44,10 @@ class Rooms:
         """Makes `room` known under its own type."""
         self._rooms[type(room)] = room
 
+    def take_over(self, other: "Rooms") -> None:
+        """Knows what the other knows."""
+        self._rooms.update(other._rooms)
+
     def __getitem__(self, kind: type[T]) -> T:
         return cast(T, self._rooms[kind])
 
@@ -62,11 +66,7 @@ class Call:
     """Method and path template, set by the route."""
 
     answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """What the answer carries besides its own: the gate sends them, whatever the answer is."""
-
-    def mark_replayed(self) -> None:
-        """Says in a header that the answer is the one that this Idempotency-Key got before."""
-        self.answer_headers.append((b"idempotent-replayed", b"true"))
+    """What the gate adds to the answer's headers."""
 
     @property
     def tenant_id(self) -> int:
@@ -82,6 +82,10 @@ class Call:
     def idempotency(self) -> Idempotency:
         """Slot and digest of this request. Raises IdempotencyKeyMissing."""
         return idempotency(self.principal.actor, self.operation, self.idempotency_key, self.body)
+
+    def mark_replayed(self) -> None:
+        """Tells the client that its key was used before and this is that request's answer."""
+        self.answer_headers.append((b"idempotent-replayed", b"true"))
 
     def require(self, scope: str) -> None:
         """Raises Forbidden unless the key has `scope`, its family (`payments:*`) or `*`."""

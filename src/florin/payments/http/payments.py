@@ -195,6 +195,3 @@ async def _operate(call: Call, request: NewOperation) -> Response:
         bound_to(call, request.payment_id),
     )
     return json(body_of(call, answered, render_payment))
-
-
-router.routes.extend(lean.routes)

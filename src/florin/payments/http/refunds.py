@@ -83,6 +83,3 @@ async def read(call: Read, refund_id: RefundId) -> Response:
     if row is None:
         raise RefundNotFound
     return json(render_refund(row))
-
-
-router.routes.extend(lean.routes)

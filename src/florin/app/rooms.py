@@ -1,0 +1,80 @@
+"""The rooms that a process opens, and in which order they close."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from florin.access.service import Access
+from florin.kernel.crypto import KeyRing
+from florin.kernel.db import Database
+from florin.kernel.events import register
+from florin.kernel.http.call import Rooms
+from florin.kernel.notify import Listener, Notifier
+from florin.kernel.outbound import Confinement
+from florin.kernel.settings import Settings
+from florin.ledger.service import Ledger
+from florin.payments.recovery import apply_provider_event
+from florin.payments.room import Payments
+from florin.payments.views import render_payment, render_refund
+from florin.providers.registry import open_providers
+from florin.tenancy.service import Tenancy
+from florin.tenancy.usage import UsageMeter
+from florin.webhooks.service import Webhooks
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The keys that seal secrets: from the settings, else from a private file, made when missing."""
+    if settings.key_ring is not None:
+        return KeyRing.parse(settings.key_ring.get_secret_value())
+    return KeyRing.from_file(settings.data_dir / "key_ring")
+
+
+def confinement(settings: Settings) -> Confinement:
+    """Where webhooks may go. The receiver that `florin run` brings along is trusted by name."""
+    trusted = frozenset[tuple[str, int]]()
+    if settings.receiver_url is not None:
+        parts = urlsplit(settings.receiver_url)
+        trusted = frozenset({(parts.hostname or "", parts.port or 80)})
+    return Confinement(allow_private=settings.allow_private_webhooks, trusted=trusted)
+
+
+@asynccontextmanager
+async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
+    """Everything that endpoints and jobs reach through `rooms[...]`, on one pool of connections.
+
+    `url` is a login as `florin_app`. Raises PoolTimeout when the database does not answer.
+    """
+    rooms = Rooms()
+    register("payment", render_payment)
+    register("refund", render_refund)
+    async with Database(url, size=settings.pool_size) as database:
+        keys = key_ring(settings)
+        notifier, listener = Notifier(database), Listener(url)
+        meter = UsageMeter(database)
+        ledger = Ledger(database)
+
+        async def deliver(headers: Mapping[str, str], body: bytes) -> None:
+            await apply_provider_event(payments, "sandbox", headers, body)
+
+        providers = open_providers(settings, deliver_webhook=deliver)
+        tenancy = Tenancy(database, notifier, keys)
+        payments = Payments(database, ledger, tenancy, providers, notifier)
+        for room in (
+            settings,
+            database,
+            keys,
+            notifier,
+            listener,
+            meter,
+            ledger,
+            payments,
+            tenancy,
+            Access(database, notifier, listener=listener, settings=settings, meter=meter),
+            Webhooks(database, notifier, keys, confinement(settings)),
+        ):
+            rooms.add(room)
+        try:
+            yield rooms
+        finally:
+            for provider in providers.values():
+                await provider.close()

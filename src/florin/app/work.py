@@ -1,0 +1,61 @@
+"""The background process: events to webhooks, and what is done again and again."""
+
+import asyncio
+
+from florin.access.jobs import forget_windows
+from florin.access.service import Access
+from florin.app.processes import stop_with_parent
+from florin.app.rooms import open_rooms
+from florin.kernel.crypto import KeyRing
+from florin.kernel.db import Database
+from florin.kernel.housekeeping import ensure_partitions, kernel_jobs
+from florin.kernel.http.call import Rooms
+from florin.kernel.jobs import Job, Jobs, Periodic, PerTenant, every
+from florin.kernel.notify import Listener, Notifier
+from florin.kernel.settings import Settings
+from florin.ledger.service import Ledger, expire_holds
+from florin.payments.recovery import recover
+from florin.payments.room import Payments
+from florin.tenancy.jobs import measure_usage
+from florin.tenancy.service import Tenancy
+from florin.webhooks import store as webhook_store
+from florin.webhooks.delivery import Deliverer
+from florin.webhooks.service import Webhooks
+from florin.webhooks.worker import run_worker
+
+
+def jobs_of(rooms: Rooms) -> list[Job]:
+    """Every periodic job of every room."""
+    ledger, payments = rooms[Ledger], rooms[Payments]
+    return [
+        *kernel_jobs(rooms[Database]),
+        PerTenant("payments.recover", every(5), lambda tenant_id: recover(payments, tenant_id)),
+        PerTenant("ledger.expire_holds", every(10), lambda tenant_id: expire_holds(ledger, tenant_id)),
+        Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
+        Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
+    ]
+
+
+async def work_in_background(settings: Settings) -> None:
+    """Works until the parent says stop, through restarts of the database."""
+    assert settings.app_database_url is not None, "florin run passes the database on"
+    url = settings.app_database_url.get_secret_value()
+    stop = asyncio.Event()
+    stop_with_parent(stop)
+    async with open_rooms(settings, url) as rooms:
+        database = rooms[Database]
+        await ensure_partitions(database)  # a platform that slept for months wakes with room to write
+
+        async def tenants() -> list[int]:
+            return list(await webhook_store.tenants(database))
+
+        deliverer = Deliverer(database, rooms[KeyRing], rooms[Webhooks].confinement, tenants=tenants)
+        jobs = Jobs(url, tenants, jobs_of(rooms))
+        working = asyncio.create_task(run_worker(deliverer, jobs, rooms[Listener], rooms[Notifier]))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+        if not stop.is_set():
+            working.result()  # it ended by itself: say why, and let the parent start another

@@ -1,0 +1,55 @@
+"""What commands that manage the platform open: the database and the rooms they need, no server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from florin.access.service import Access
+from florin.app.rooms import confinement, key_ring
+from florin.cli.console import fail
+from florin.kernel import migrations
+from florin.kernel.database_urls import open_database
+from florin.kernel.db import Database
+from florin.kernel.notify import Notifier
+from florin.kernel.settings import Settings
+from florin.tenancy.service import Tenancy, list_tenants
+from florin.webhooks.service import Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The rooms that the command line works in."""
+
+    tenancy: Tenancy
+    access: Access
+    webhooks: Webhooks
+    notifier: Notifier
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+    """The platform of the settings' database, which must be migrated."""
+    async with open_database(settings) as urls:
+        if await migrations.check(urls.owner):
+            fail("the database is not up to date; run florin migrate")
+        async with Database(urls.app, size=2) as database:
+            yield platform_on(settings, database)
+
+
+def platform_on(settings: Settings, database: Database) -> Platform:
+    """The rooms on a database that is open already."""
+    notifier, keys = Notifier(database), key_ring(settings)
+    return Platform(
+        tenancy=Tenancy(database, notifier, keys),
+        access=Access(database, notifier, settings=settings),
+        webhooks=Webhooks(database, notifier, keys, confinement(settings)),
+        notifier=notifier,
+    )
+
+
+async def tenant_id_of(platform: Platform, code: str, *, live: bool) -> int:
+    """The id of one twin of a tenant; ends the command when there is no such tenant."""
+    for tenant in await list_tenants(platform.tenancy, code):
+        if tenant.live == live:
+            return tenant.tenant_id
+    fail(f"there is no tenant {code}; florin tenants list shows them")

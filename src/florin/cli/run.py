@@ -1,0 +1,147 @@
+"""`florin run`: the database, the API processes and the worker, as one thing that starts and stops."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import structlog
+from rich.panel import Panel
+
+from florin.app.processes import Child, Keeper
+from florin.app.serve import bind, server
+from florin.cli.console import err, out
+from florin.cli.demo import Demo, ensure_demo
+from florin.kernel import migrations
+from florin.kernel.database_urls import DatabaseUrls, open_database
+from florin.kernel.settings import Settings
+from florin.webhooks.receiver import Receiver
+
+log = structlog.get_logger(__name__)
+
+
+class AddressTaken(Exception):
+    """The address cannot be served on."""
+
+
+async def run_florin(settings: Settings) -> None:
+    """Runs until SIGINT or SIGTERM; then stops everything in order.
+
+    Raises:
+        AddressTaken: the port is in use, or the host is not this machine's.
+        EmbeddedError, RolesError, MigrationError: the database cannot be brought up.
+    """
+    try:
+        listening = bind(settings.host, settings.port)
+    except OSError as error:
+        raise AddressTaken(
+            f"cannot serve on {settings.host}:{settings.port}: {error.strerror}. Set FLORIN_PORT to another port."
+        ) from error
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with listening:
+        err.print("starting the database ...")
+        async with open_database(settings, supervise=True) as urls:
+            for applied in await migrations.migrate(urls.owner):
+                err.print(f"applied migration {applied}", highlight=False)
+            port: int = listening.getsockname()[1]
+            chosen = settings.model_copy(update={"port": port, "receiver_url": _receiver_url(settings, port)})
+            demo = await ensure_demo(chosen, urls, str(chosen.receiver_url))
+            async with _receiver(settings.host, port + 1, demo.webhook_secret):
+                async with _processes(chosen, urls, listening):
+                    _greet(f"http://{settings.host}:{port}", chosen, demo, str(chosen.receiver_url))
+                    await stop.wait()
+                    err.print("\nstopping ...")
+    err.print("stopped")
+
+
+def _receiver_url(settings: Settings, port: int) -> str:
+    return f"http://{settings.host}:{port + 1}/"
+
+
+@asynccontextmanager
+async def _processes(
+    settings: Settings, urls: DatabaseUrls, listening: socket.socket
+) -> AsyncIterator[None]:
+    metrics = settings.data_dir / "metrics"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(parents=True)
+    environment = {
+        "FLORIN_DATABASE_URL": urls.app,
+        "FLORIN_APP_DATABASE_URL": urls.app,
+        "FLORIN_DATA_DIR": str(settings.data_dir.resolve()),
+        "FLORIN_HOST": settings.host,
+        "FLORIN_PORT": str(settings.port),
+        "FLORIN_RECEIVER_URL": str(settings.receiver_url),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics.resolve()),
+    }
+    keeper = Keeper()
+    descriptor = listening.fileno()
+    for number in range(settings.workers):
+        keeper.keep(
+            Child(f"api-{number}", ("serve", "--fd", str(descriptor)), environment, inherits=(descriptor,))
+        )
+    keeper.keep(Child("worker", ("work",), environment))
+    try:
+        yield
+    finally:
+        await keeper.stop()
+
+
+@asynccontextmanager
+async def _receiver(host: str, port: int, secret: str) -> AsyncIterator[None]:
+    """The demo's webhook receiver; without it Florin serves all the same."""
+    try:
+        listening = bind(host, port)
+    except OSError as error:
+        log.warning("no_webhook_receiver", port=port, reason=error.strerror)
+        yield
+        return
+    with listening:
+        receiving = server(Receiver([secret]).app, lifespan=False)
+        task = asyncio.create_task(receiving.serve([listening]))
+        try:
+            yield
+        finally:
+            receiving.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _greet(base: str, settings: Settings, demo: Demo, receiver: str) -> None:
+    env_file = _shown(demo.env_file)
+    out.print(
+        Panel.fit(
+            f"""Florin serves on [bold]{base}[/]      Ctrl-C stops it
+
+API reference   {base}/docs
+Your key        {env_file}
+Webhooks        {receiver}   what the demo's endpoint received
+Data            {_shown(settings.data_dir)}""",
+            border_style="yellow",
+        ),
+        highlight=False,
+    )
+    out.print(
+        f"""Take a payment:
+
+  source {env_file}
+  curl {base}/v1/payments \\
+    -H "Authorization: Bearer $FLORIN_API_KEY" \\
+    -H "Idempotency-Key: $(date +%s)" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"amount": 4200, "currency": "USD", "method": {{"type": "card", "token": "tok_success"}}}}'
+""",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return os.path.relpath(path, here) if path.resolve().is_relative_to(here) else str(path)

@@ -1,0 +1,185 @@
+"""What the ledger refuses, one class per reason; the codes are those that the SQL functions return."""
+
+from typing import Final
+
+from florin.kernel.errors import Conflict, IdempotencyKeyReused, InvalidRequest, NotFound, Refusal
+
+
+class AccountNotFound(NotFound):
+    """There is no such account."""
+
+    code = "account_not_found"
+
+
+class AccountCodeTaken(Conflict):
+    """Another account has this code."""
+
+    code = "account_code_taken"
+
+
+class AccountCodeReserved(InvalidRequest):
+    """Codes that begin like this belong to accounts that the system makes itself."""
+
+    code = "account_code_reserved"
+
+
+class CurrencyUnknown(InvalidRequest):
+    """This is not an ISO 4217 currency."""
+
+    code = "currency_unknown"
+
+
+class BoundsOutOfOrder(InvalidRequest):
+    """The lower bound of a balance lies above the upper one."""
+
+    code = "bounds_out_of_order"
+
+
+class AccountFrozen(Conflict):
+    """The account is frozen: nothing moves on it."""
+
+    code = "account_frozen"
+
+
+class AccountClosed(Conflict):
+    """The account is closed, for good."""
+
+    code = "account_closed"
+
+
+class AccountNotEmpty(Conflict):
+    """Only an account with a balance of zero and without holds can be closed."""
+
+    code = "account_not_empty"
+
+
+class CurrencyMismatch(InvalidRequest):
+    """The account has another currency than the transfer."""
+
+    code = "currency_mismatch"
+
+
+class Unbalanced(InvalidRequest):
+    """Debits and credits differ."""
+
+    code = "unbalanced"
+
+
+class TooFewLegs(InvalidRequest):
+    """A transfer has at least two legs."""
+
+    code = "too_few_legs"
+
+
+class AccountRepeated(InvalidRequest):
+    """A transfer names each account once."""
+
+    code = "account_repeated"
+
+
+class AmountOutOfRange(InvalidRequest):
+    """An amount is a whole number of minor units from 1 to 10**15."""
+
+    code = "amount_out_of_range"
+
+
+class InsufficientFunds(InvalidRequest):
+    """The balance, less what holds reserve, would fall below the account's minimum."""
+
+    code = "insufficient_funds"
+
+
+class BalanceAboveMaximum(InvalidRequest):
+    """The balance, with what holds may add, would rise above the account's maximum."""
+
+    code = "balance_above_maximum"
+
+
+class ExpiryInThePast(InvalidRequest):
+    """A hold must expire later than now."""
+
+    code = "expiry_in_the_past"
+
+
+class TransferNotFound(NotFound):
+    """There is no such transfer."""
+
+    code = "transfer_not_found"
+
+
+class NotReversible(InvalidRequest):
+    """Only transfers and posted holds can be reversed."""
+
+    code = "not_reversible"
+
+
+class AlreadyReversed(Conflict):
+    """The transfer has been reversed before."""
+
+    code = "already_reversed"
+
+
+class HoldNotFound(NotFound):
+    """There is no such hold."""
+
+    code = "hold_not_found"
+
+
+class HoldClosed(Conflict):
+    """The hold has been posted, voided, or its time has passed."""
+
+    code = "hold_closed"
+
+
+class HoldNotExpired(Conflict):
+    """The hold's time has not passed yet."""
+
+    code = "hold_not_expired"
+
+
+class HoldAmountExceeded(InvalidRequest):
+    """This is more than the hold still reserves, or the other direction."""
+
+    code = "hold_amount_exceeded"
+
+
+class LegsRequired(InvalidRequest):
+    """A hold of more than two legs is posted in part by naming its legs."""
+
+    code = "legs_required"
+
+
+class AccountNotInHold(InvalidRequest):
+    """The hold reserves nothing on this account."""
+
+    code = "account_not_in_hold"
+
+
+REFUSALS: Final[dict[str, type[Refusal]]] = {
+    refusal.code: refusal
+    for refusal in (
+        AccountNotFound,
+        AccountFrozen,
+        AccountClosed,
+        CurrencyMismatch,
+        Unbalanced,
+        AmountOutOfRange,
+        InsufficientFunds,
+        BalanceAboveMaximum,
+        ExpiryInThePast,
+        TransferNotFound,
+        NotReversible,
+        AlreadyReversed,
+        HoldNotFound,
+        HoldClosed,
+        HoldNotExpired,
+        HoldAmountExceeded,
+        LegsRequired,
+        AccountNotInHold,
+        IdempotencyKeyReused,
+    )
+}
+"""The refusals of `ledger.post`, `ledger.settle_holds` and `ledger.reverse`, by code."""
+
+FUNDS: Final = frozenset({InsufficientFunds.code, BalanceAboveMaximum.code})
+"""Refusals for which a leg's amount is at fault, not its account."""

@@ -1,0 +1,5 @@
+"""The ledger over HTTP."""
+
+from florin.ledger.http import accounts, holds, transfers
+
+routers = (accounts.router, accounts.lean, transfers.router, transfers.lean, holds.router)

@@ -1,0 +1,277 @@
+"""What the ledger's API takes and gives."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from florin.kernel.ids import AccountId, HoldId, TransferId
+from florin.kernel.money import AmountMinor, CurrencyCode
+from florin.ledger.model import (
+    MAX_BOUND_MINOR,
+    AccountStatus,
+    AccountType,
+    Direction,
+    HoldStatus,
+    TransferKind,
+)
+
+MAX_LEGS: Final = 100
+MAX_BATCH: Final = 1000
+MAX_METADATA: Final = 50
+
+_NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text has no place for it
+_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _within_two_centuries(at: datetime) -> datetime:
+    if not _EARLIEST <= at < _LATEST:
+        raise ValueError("must lie between the years 1900 and 2200")
+    return at
+
+
+Instant = Annotated[
+    AwareDatetime,
+    AfterValidator(_within_two_centuries),
+    Field(description="RFC 3339, with an offset.", examples=["2026-11-20T13:07:41Z"]),
+]
+Description = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL)]
+AccountCode = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9:._/@+-]{0,119}$",
+        description="Unique within the tenant.",
+        examples=["customer:1024:wallet"],
+    ),
+]
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=_NO_NUL)],
+        Annotated[str, StringConstraints(max_length=500, pattern=_NO_NUL)],
+    ],
+    Field(max_length=MAX_METADATA, description="The caller's own notes.", examples=[{"order": "6735"}]),
+]
+BoundMinor = Annotated[
+    int, Field(strict=True, ge=-MAX_BOUND_MINOR, le=MAX_BOUND_MINOR, description="Minor units.")
+]
+
+
+class Request(BaseModel):
+    """Unknown fields are refused: a misspelt one would be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewAccountRequest(Request):
+    """An account to be opened."""
+
+    code: AccountCode
+    name: Name
+    type: AccountType
+    currency: CurrencyCode
+    min_balance: BoundMinor | None = Field(None, description="Refuse what would leave less. Null: no bound.")
+    max_balance: BoundMinor | None = Field(None, description="Refuse what would leave more. Null: no bound.")
+    metadata: Metadata | None = None
+
+
+class AccountChange(Request):
+    """What to change; what is left out stays."""
+
+    name: Name | None = None
+    status: AccountStatus | None = None
+    min_balance: BoundMinor | None = Field(None, description="Null removes the bound.")
+    max_balance: BoundMinor | None = Field(None, description="Null removes the bound.")
+    metadata: Metadata | None = Field(None, description="Replaces the metadata there is.")
+
+
+class LegRequest(Request):
+    """One account's part."""
+
+    account: AccountId
+    direction: Literal["debit", "credit"]
+    amount: AmountMinor
+
+
+class TransferRequest(Request):
+    """Legs that balance per currency, each account once."""
+
+    legs: list[LegRequest] = Field(min_length=2, max_length=MAX_LEGS)
+    currency: CurrencyCode | None = Field(None, description="The currency that all accounts must have.")
+    description: Description | None = None
+    metadata: Metadata | None = None
+    effective_at: Instant | None = Field(None, description="When it counts. Default: when it is recorded.")
+
+
+class BatchItem(TransferRequest):
+    """A transfer with an idempotency key of its own."""
+
+    idempotency_key: str = Field(min_length=1, max_length=255)
+
+
+class BatchRequest(Request):
+    """Transfers that have nothing to do with each other."""
+
+    transfers: list[BatchItem] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class HoldRequest(Request):
+    """Legs that balance per currency, to be reserved."""
+
+    legs: list[LegRequest] = Field(min_length=2, max_length=MAX_LEGS)
+    currency: CurrencyCode | None = Field(None, description="The currency that all accounts must have.")
+    expires_at: Instant | None = Field(None, description="When what is still reserved is released.")
+    description: Description | None = None
+    metadata: Metadata | None = None
+
+
+class NoteRequest(Request):
+    """What to write beside a reversal or a void."""
+
+    description: Description | None = None
+    metadata: Metadata | None = None
+
+
+class HoldPostRequest(NoteRequest):
+    """How much of a hold to post: `amount` of a two-leg hold, or some `legs`; neither: all of it."""
+
+    amount: AmountMinor | None = None
+    legs: list[LegRequest] | None = Field(None, min_length=2, max_length=MAX_LEGS)
+
+
+class BalanceResponse(BaseModel):
+    """What an account holds. A balance is positive on the account's normal side."""
+
+    account: AccountId
+    currency: CurrencyCode
+    balance: int
+    pending_debits: int = Field(description="What holds may still debit.")
+    pending_credits: int = Field(description="What holds may still credit.")
+    available: int = Field(description="The balance less what holds may take from it.")
+    entry_seq: int = Field(description="The number of the account's last entry.")
+
+
+class AccountResponse(BaseModel):
+    """An account."""
+
+    id: AccountId
+    code: str
+    name: str
+    type: AccountType
+    currency: CurrencyCode
+    normal_side: Direction
+    status: AccountStatus
+    min_balance: int | None
+    max_balance: int | None
+    balance: int
+    pending_debits: int
+    pending_credits: int
+    available: int
+    entry_seq: int
+    metadata: dict[str, str]
+    created_at: str
+
+
+class EntryResponse(BaseModel):
+    """A leg of a transfer. Number and balances are null where it reserves or releases only."""
+
+    account: AccountId
+    currency: CurrencyCode
+    direction: Direction
+    amount: int
+    seq: int | None
+    balance_before: int | None
+    balance_after: int | None
+
+
+class TransferResponse(BaseModel):
+    """A line of the transfer log."""
+
+    id: TransferId
+    kind: TransferKind
+    recorded_at: str
+    effective_at: str
+    description: str | None
+    metadata: dict[str, str]
+    hold: HoldId | None = Field(description="The hold that it makes, posts, voids or expires.")
+    reverses: TransferId | None
+    reversed_by: TransferId | None
+    entries: list[EntryResponse]
+
+
+class BatchAnswer(BaseModel):
+    """What became of one transfer of a batch."""
+
+    status: int = Field(description="201, or the status of the problem.")
+    transfer: TransferResponse | None = None
+    problem: dict[str, str] | None = Field(
+        None,
+        examples=[{"code": "insufficient_funds", "detail": "...", "param": "transfers[3].legs[0].amount"}],
+    )
+
+
+class BatchResponse(BaseModel):
+    """One answer per transfer, in their order."""
+
+    data: list[BatchAnswer]
+
+
+class StatementEntry(BaseModel):
+    """A line of an account's statement."""
+
+    seq: int
+    transfer: TransferId
+    direction: Direction
+    amount: int
+    balance_before: int
+    balance_after: int
+    recorded_at: str
+
+
+class HoldLegResponse(BaseModel):
+    """A leg of a hold: amount = posted + remaining + released."""
+
+    account: AccountId
+    currency: CurrencyCode
+    direction: Direction
+    amount: int
+    posted: int
+    remaining: int
+
+
+class HoldResponse(BaseModel):
+    """A hold."""
+
+    id: HoldId
+    status: HoldStatus
+    legs: list[HoldLegResponse]
+    expires_at: str | None
+    description: str | None
+    metadata: dict[str, str]
+    created_at: str
+    updated_at: str
+
+
+class TrialBalanceRow(BaseModel):
+    """Balances of one type of account, by the side on which they stand."""
+
+    type: AccountType
+    debits: int
+    credits: int
+
+
+class CurrencyTrialBalance(BaseModel):
+    """The books in one currency."""
+
+    currency: CurrencyCode
+    types: list[TrialBalanceRow]
+    debits: int
+    credits: int
+    difference: int = Field(description="Debits less credits: always 0.")
+
+
+class TrialBalanceResponse(BaseModel):
+    """The books, per currency."""
+
+    data: list[CurrencyTrialBalance]

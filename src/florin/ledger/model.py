@@ -1,0 +1,291 @@
+"""What the ledger is made of. No I/O.
+
+Amounts are minor units. Within a transfer they are signed, debits positive; an account's balance is
+positive on its normal side.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from florin.kernel.idempotency import Idempotency
+
+Metadata = Mapping[str, Any]
+
+
+class AccountType(StrEnum):
+    """The five kinds of account in double-entry bookkeeping."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    INCOME = "income"
+    EXPENSE = "expense"
+    EQUITY = "equity"
+
+
+class AccountStatus(StrEnum):
+    """A frozen account moves nothing; a closed one never again."""
+
+    ACTIVE = "active"
+    FROZEN = "frozen"
+    CLOSED = "closed"
+
+
+class Direction(StrEnum):
+    """The two sides of the books."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+
+class TransferKind(StrEnum):
+    """What a line of the transfer log did."""
+
+    TRANSFER = "transfer"
+    HOLD = "hold"
+    POST = "post"
+    VOID = "void"
+    EXPIRY = "expiry"
+    REVERSAL = "reversal"
+
+
+class HoldStatus(StrEnum):
+    """`reserved` and `partially_posted` still reserve; the others have ended."""
+
+    RESERVED = "reserved"
+    PARTIALLY_POSTED = "partially_posted"
+    POSTED = "posted"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+
+
+class HoldAction(StrEnum):
+    """What can be done to a hold that is still open."""
+
+    POST = "post"
+    VOID = "void"
+    EXPIRE = "expire"
+
+
+NORMAL_SIDE: Final[Mapping[AccountType, Direction]] = {
+    AccountType.ASSET: Direction.DEBIT,
+    AccountType.EXPENSE: Direction.DEBIT,
+    AccountType.LIABILITY: Direction.CREDIT,
+    AccountType.INCOME: Direction.CREDIT,
+    AccountType.EQUITY: Direction.CREDIT,
+}
+"""On which side a positive balance of each type stands."""
+
+MAX_BOUND_MINOR: Final = 10**18
+"""No bound on a balance may lie further out: a sum of balances still fits a bigint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account holds and what holds reserve on it."""
+
+    account_id: UUID
+    type: AccountType
+    currency: str
+    balance_minor: int
+    pending_debits_minor: int
+    pending_credits_minor: int
+    entry_seq: int
+    """The number of the account's last entry."""
+
+    @property
+    def available_minor(self) -> int:
+        """What can still leave: the balance less what holds may take from it."""
+        if NORMAL_SIDE[self.type] is Direction.DEBIT:
+            return self.balance_minor - self.pending_credits_minor
+        return self.balance_minor - self.pending_debits_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account with everything that is known of it."""
+
+    id: UUID
+    code: str
+    name: str
+    type: AccountType
+    currency: str
+    status: AccountStatus
+    min_balance_minor: int | None
+    max_balance_minor: int | None
+    balance: Balance
+    metadata: Metadata
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to be opened."""
+
+    code: str
+    name: str
+    type: AccountType
+    currency: str
+    min_balance_minor: int | None = None
+    max_balance_minor: int | None = None
+    metadata: Metadata | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemAccount:
+    """An account that the system makes for itself on first use, known by its code."""
+
+    code: str
+    name: str
+    type: AccountType
+    currency: str
+
+
+class Leg(NamedTuple):
+    """One account's part in a transfer; debits are positive."""
+
+    account_id: UUID
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A transfer or a hold to be made."""
+
+    id: UUID
+    idempotency: Idempotency
+    legs: tuple[Leg, ...]
+    kind: TransferKind = TransferKind.TRANSFER
+    currency: str | None = None
+    """The currency that all its accounts must have; None: whatever they have, each balanced."""
+
+    description: str | None = None
+    metadata: Metadata | None = None
+    effective_at: datetime | None = None
+    """When it counts, if not when it is recorded."""
+
+    expires_at: datetime | None = None
+    """Holds only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Something to be done to a hold."""
+
+    id: UUID
+    idempotency: Idempotency | None
+    """None: asking again is harmless (expiry)."""
+
+    hold_id: UUID
+    action: HoldAction
+    amount_minor: int | None = None
+    """How much of a two-leg hold to post."""
+
+    legs: tuple[Leg, ...] = ()
+    """How much of each leg to post. Neither given: all that remains."""
+
+    description: str | None = None
+    metadata: Metadata | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reversing:
+    """A transfer to be reversed."""
+
+    id: UUID
+    idempotency: Idempotency
+    transfer_id: UUID
+    description: str | None = None
+    metadata: Metadata | None = None
+
+
+class Posted(NamedTuple):
+    """The database's answer to a Posting. After a replay only the id means something."""
+
+    transfer_id: UUID
+    replayed: bool
+    recorded_at: datetime
+    seqs: list[int]
+    balances_before: list[int]
+    balances_after: list[int]
+    currencies: list[str]
+
+
+class Recorded(NamedTuple):
+    """The database's answer to a Settlement or a Reversing."""
+
+    transfer_id: UUID
+    replayed: bool
+
+
+class TransferEntry(NamedTuple):
+    """A leg of a recorded transfer; number and balances are None where nothing was posted."""
+
+    account_id: UUID
+    currency: str
+    amount_minor: int
+    seq: int | None
+    balance_before_minor: int | None
+    balance_after_minor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A line of the transfer log."""
+
+    id: UUID
+    kind: TransferKind
+    recorded_at: datetime
+    effective_at: datetime
+    related_id: UUID | None
+    description: str | None
+    metadata: Metadata | None
+    reversed_by_id: UUID | None
+    entries: tuple[TransferEntry, ...]
+
+
+class Entry(NamedTuple):
+    """A line of an account's statement."""
+
+    seq: int
+    transfer_id: UUID
+    amount_minor: int
+    balance_before_minor: int
+    balance_after_minor: int
+    recorded_at: datetime
+
+
+class HoldLeg(NamedTuple):
+    """A leg of a hold; all three amounts are signed, debits positive."""
+
+    account_id: UUID
+    currency: str
+    reserved_minor: int
+    posted_minor: int
+    remaining_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a hold has reserved, posted, and reserves still."""
+
+    id: UUID
+    status: HoldStatus
+    legs: tuple[HoldLeg, ...]
+    expires_at: datetime | None
+    description: str | None
+    metadata: Metadata | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TrialBalanceLine(NamedTuple):
+    """Balances of one type of account in one currency, by the side on which they stand."""
+
+    currency: str
+    type: AccountType
+    debits_minor: int
+    credits_minor: int

@@ -1,0 +1,162 @@
+-- The ledger's statements. Every one names its tenant; row-level security is the second lock on the door.
+
+-- name: insert_account(tenant_id, id, code, type, currency, min_balance, max_balance, name, metadata, created_at)!
+-- Opens an account: the hot row that postings lock, and its cold half.
+WITH opened AS (
+    INSERT INTO ledger.accounts (tenant_id, id, code, type, currency, min_balance, max_balance)
+    VALUES (:tenant_id, :id, :code, :type, :currency, :min_balance, :max_balance)
+    RETURNING id
+)
+INSERT INTO ledger.account_details (tenant_id, account_id, name, metadata, created_at)
+SELECT :tenant_id, o.id, :name, :metadata, :created_at FROM opened o
+RETURNING account_id;
+
+-- name: account(tenant_id, id)^
+-- One account with its balance.
+SELECT a.id, a.code, d.name, a.type, a.currency, a.status, a.min_balance, a.max_balance,
+       a.balance, a.pending_debits, a.pending_credits, a.entry_seq, d.metadata, d.created_at
+FROM ledger.accounts a
+JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = a.id
+WHERE a.tenant_id = :tenant_id AND a.id = :id;
+
+-- name: accounts(tenant_id, starting_after, type, currency, status, code_prefix, limit)
+-- A page of accounts, newest first.
+SELECT a.id, a.code, d.name, a.type, a.currency, a.status, a.min_balance, a.max_balance,
+       a.balance, a.pending_debits, a.pending_credits, a.entry_seq, d.metadata, d.created_at
+FROM ledger.accounts a
+JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = a.id
+WHERE a.tenant_id = :tenant_id
+  AND (:starting_after::uuid IS NULL OR a.id < :starting_after)
+  AND (:type::text IS NULL OR a.type = :type)
+  AND (:currency::text IS NULL OR a.currency = :currency)
+  AND (:status::text IS NULL OR a.status = :status)
+  AND (:code_prefix::text IS NULL OR starts_with(a.code, :code_prefix))
+ORDER BY a.id DESC
+LIMIT :limit;
+
+-- name: lock_account(tenant_id, id)^
+-- The account's status, with its row locked against postings until the transaction ends.
+SELECT status FROM ledger.accounts WHERE tenant_id = :tenant_id AND id = :id FOR NO KEY UPDATE;
+
+-- name: update_account(status, set_min_balance, min_balance, set_max_balance, max_balance, tenant_id, id)!
+-- Changes what may change of an account; flags tell a bound that is removed from one that stays.
+UPDATE ledger.accounts
+SET status = coalesce(:status, status),
+    min_balance = CASE WHEN :set_min_balance THEN :min_balance ELSE min_balance END,
+    max_balance = CASE WHEN :set_max_balance THEN :max_balance ELSE max_balance END
+WHERE tenant_id = :tenant_id AND id = :id;
+
+-- name: update_account_details(name, metadata, tenant_id, id)!
+-- Changes an account's name and metadata; null leaves them.
+UPDATE ledger.account_details
+SET name = coalesce(:name, name), metadata = coalesce(:metadata, metadata)
+WHERE tenant_id = :tenant_id AND account_id = :id;
+
+-- name: ensure_accounts(tenant_id, ids, codes, names, types, currencies)$
+-- The ids of accounts with these codes, made where they do not exist.
+SELECT ledger.ensure_accounts(:tenant_id, :ids, :codes, :names, :types, :currencies);
+
+-- name: entries(tenant_id, account_id, before_seq, since, until, limit)
+-- A page of an account's entries, newest first. Ids carry their time to within the day's slack
+-- that lets whole partitions be left out.
+SELECT e.seq, e.transfer_id, e.amount, e.balance_before, e.balance_after, e.recorded_at
+FROM ledger.entries e
+WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
+  AND (:before_seq::bigint IS NULL OR e.seq < :before_seq)
+  AND (:since::timestamptz IS NULL
+       OR (e.recorded_at >= :since AND e.transfer_id >= kernel.uuid_floor(:since::timestamptz - interval '1 day')))
+  AND (:until::timestamptz IS NULL
+       OR (e.recorded_at < :until AND e.transfer_id < kernel.uuid_floor(:until::timestamptz + interval '1 day')))
+ORDER BY e.seq DESC
+LIMIT :limit;
+
+-- name: account_exists(tenant_id, id)$
+-- Whether there is such an account.
+SELECT true FROM ledger.accounts WHERE tenant_id = :tenant_id AND id = :id;
+
+-- name: transfer_ids(tenant_id, starting_after, kind, since, until, limit)
+-- A page of transfers' ids, newest first.
+SELECT t.id
+FROM ledger.transfers t
+WHERE t.tenant_id = :tenant_id
+  AND (:starting_after::uuid IS NULL OR t.id < :starting_after)
+  AND (:kind::text IS NULL OR t.kind = :kind)
+  AND (:since::timestamptz IS NULL
+       OR (t.recorded_at >= :since AND t.id >= kernel.uuid_floor(:since::timestamptz - interval '1 day')))
+  AND (:until::timestamptz IS NULL
+       OR (t.recorded_at < :until AND t.id < kernel.uuid_floor(:until::timestamptz + interval '1 day')))
+ORDER BY t.id DESC
+LIMIT :limit;
+
+-- name: transfer_ids_of_account(tenant_id, account_id, starting_after, kind, since, until, limit)
+-- A page of the ids of transfers that moved money on one account, in the order of its entries, newest first.
+SELECT e.transfer_id
+FROM ledger.entries e
+JOIN ledger.transfers t ON t.tenant_id = :tenant_id AND t.id = e.transfer_id
+WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
+  AND (:starting_after::uuid IS NULL OR e.seq < (
+      SELECT s.entry_seqs[array_position(s.account_ids, :account_id)]
+      FROM ledger.transfers s WHERE s.tenant_id = :tenant_id AND s.id = :starting_after))
+  AND (:kind::text IS NULL OR t.kind = :kind)
+  AND (:since::timestamptz IS NULL
+       OR (e.recorded_at >= :since AND e.transfer_id >= kernel.uuid_floor(:since::timestamptz - interval '1 day')))
+  AND (:until::timestamptz IS NULL
+       OR (e.recorded_at < :until AND e.transfer_id < kernel.uuid_floor(:until::timestamptz + interval '1 day')))
+ORDER BY e.seq DESC
+LIMIT :limit;
+
+-- name: transfers(tenant_id, ids)
+-- Transfers with their legs and what these did to each account.
+SELECT t.id, t.kind, t.recorded_at, t.effective_at, t.related_id, t.description, t.metadata, r.reversal_id,
+       l.account_ids, l.currencies, l.amounts, l.seqs, l.befores, l.afters
+FROM ledger.transfers t
+LEFT JOIN ledger.reversals r ON r.tenant_id = :tenant_id AND r.transfer_id = t.id
+CROSS JOIN LATERAL (
+    SELECT array_agg(u.account_id ORDER BY u.leg) AS account_ids, array_agg(a.currency ORDER BY u.leg) AS currencies,
+           array_agg(u.amount ORDER BY u.leg) AS amounts, array_agg(u.seq ORDER BY u.leg) AS seqs,
+           array_agg(e.balance_before ORDER BY u.leg) AS befores, array_agg(e.balance_after ORDER BY u.leg) AS afters
+    FROM unnest(t.account_ids, t.amounts, t.entry_seqs) WITH ORDINALITY AS u (account_id, amount, seq, leg)
+    JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = u.account_id
+    LEFT JOIN ledger.entries e ON e.tenant_id = :tenant_id AND e.account_id = u.account_id
+        AND e.seq = u.seq AND e.transfer_id = t.id
+) l
+WHERE t.tenant_id = :tenant_id AND t.id = ANY (:ids);
+
+-- name: holds(tenant_id, id, starting_after, status, account_id, limit)
+-- Holds with their legs, by id or a page of them, newest first.
+SELECT h.id, h.status, h.expires_at, t.description, t.metadata, h.created_at, h.updated_at,
+       h.account_ids, l.currencies, h.reserved, h.posted, h.remaining
+FROM ledger.holds h
+JOIN ledger.transfers t ON t.tenant_id = :tenant_id AND t.id = h.id
+CROSS JOIN LATERAL (
+    SELECT array_agg(a.currency ORDER BY u.leg) AS currencies
+    FROM unnest(h.account_ids) WITH ORDINALITY AS u (account_id, leg)
+    JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = u.account_id
+) l
+WHERE h.tenant_id = :tenant_id
+  AND (:id::uuid IS NULL OR h.id = :id)
+  AND (:starting_after::uuid IS NULL OR h.id < :starting_after)
+  AND (:status::text IS NULL OR h.status = :status)
+  AND (:account_id::uuid IS NULL OR :account_id = ANY (h.account_ids))
+ORDER BY h.id DESC
+LIMIT :limit;
+
+-- name: due_holds(tenant_id, limit)
+-- Holds whose time has passed by the database's clock and that still reserve, longest overdue first.
+SELECT id
+FROM ledger.holds
+WHERE tenant_id = :tenant_id AND expires_at <= clock_timestamp()
+  AND status IN ('reserved', 'partially_posted')
+ORDER BY expires_at
+LIMIT :limit;
+
+-- name: trial_balance(tenant_id)
+-- Per currency and type of account, the balances that stand on the debit and on the credit side.
+SELECT b.currency, b.type, sum(greatest(b.debit, 0))::text AS debits, sum(greatest(-b.debit, 0))::text AS credits
+FROM (
+    SELECT currency, type, CASE WHEN type IN ('asset', 'expense') THEN balance ELSE -balance END AS debit
+    FROM ledger.accounts
+    WHERE tenant_id = :tenant_id
+) b
+GROUP BY b.currency, b.type
+ORDER BY b.currency, b.type;

@@ -1,0 +1,243 @@
+"""The only caller of `queries.sql`: rows in, model out. The caller's transaction is its tenant's."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiosql
+from psycopg.types.json import Jsonb
+
+from florin.kernel.db import Connection
+from florin.ledger.model import (
+    Account,
+    AccountStatus,
+    AccountType,
+    Balance,
+    Entry,
+    Hold,
+    HoldLeg,
+    HoldStatus,
+    NewAccount,
+    SystemAccount,
+    Transfer,
+    TransferEntry,
+    TransferKind,
+    TrialBalanceLine,
+)
+
+_queries: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "apsycopg")
+
+UNSET: Any = object()
+"""Stands for a bound that is left as it is; None removes it."""
+
+
+async def insert_account(
+    connection: Connection, tenant_id: int, account_id: UUID, new: NewAccount, created_at: datetime
+) -> None:
+    """Opens an account. Raises psycopg's UniqueViolation, ForeignKeyViolation, CheckViolation."""
+    await _queries.insert_account(
+        connection,
+        tenant_id=tenant_id,
+        id=account_id,
+        code=new.code,
+        type=new.type,
+        currency=new.currency,
+        min_balance=new.min_balance_minor,
+        max_balance=new.max_balance_minor,
+        name=new.name,
+        metadata=Jsonb(new.metadata or {}),
+        created_at=created_at,
+    )
+
+
+async def account(connection: Connection, tenant_id: int, account_id: UUID) -> Account | None:
+    """The account, if there is one."""
+    row = await _queries.account(connection, tenant_id=tenant_id, id=account_id)
+    return None if row is None else _account(row)
+
+
+async def account_exists(connection: Connection, tenant_id: int, account_id: UUID) -> bool:
+    """Whether the tenant has this account."""
+    return bool(await _queries.account_exists(connection, tenant_id=tenant_id, id=account_id))
+
+
+async def accounts(connection: Connection, tenant_id: int, **filters: Any) -> list[Account]:
+    """Accounts, newest first: `limit`, `starting_after`, `type`, `currency`, `status`, `code_prefix`."""
+    return [_account(row) async for row in _queries.accounts(connection, tenant_id=tenant_id, **filters)]
+
+
+async def lock_account(connection: Connection, tenant_id: int, account_id: UUID) -> AccountStatus | None:
+    """The status of the account, locked against postings; None: there is no such account."""
+    row = await _queries.lock_account(connection, tenant_id=tenant_id, id=account_id)
+    return None if row is None else AccountStatus(row[0])
+
+
+async def update_account(
+    connection: Connection,
+    tenant_id: int,
+    account_id: UUID,
+    *,
+    status: AccountStatus | None,
+    min_balance_minor: Any,
+    max_balance_minor: Any,
+) -> None:
+    """Changes status and bounds. Raises CheckViolation where they break a rule."""
+    await _queries.update_account(
+        connection,
+        tenant_id=tenant_id,
+        id=account_id,
+        status=status,
+        set_min_balance=min_balance_minor is not UNSET,
+        min_balance=None if min_balance_minor is UNSET else min_balance_minor,
+        set_max_balance=max_balance_minor is not UNSET,
+        max_balance=None if max_balance_minor is UNSET else max_balance_minor,
+    )
+
+
+async def update_account_details(
+    connection: Connection,
+    tenant_id: int,
+    account_id: UUID,
+    *,
+    name: str | None,
+    metadata: dict[str, str] | None,
+) -> None:
+    """Changes name and metadata; None leaves them."""
+    await _queries.update_account_details(
+        connection,
+        tenant_id=tenant_id,
+        id=account_id,
+        name=name,
+        metadata=None if metadata is None else Jsonb(metadata),
+    )
+
+
+async def ensure_accounts(
+    connection: Connection, tenant_id: int, ids: list[UUID], wanted: Sequence[SystemAccount]
+) -> list[UUID]:
+    """The ids of these accounts, in order; `ids` are for those that do not exist yet."""
+    found: list[UUID] = await _queries.ensure_accounts(
+        connection,
+        tenant_id=tenant_id,
+        ids=ids,
+        codes=[one.code for one in wanted],
+        names=[one.name for one in wanted],
+        types=[one.type.value for one in wanted],
+        currencies=[one.currency for one in wanted],
+    )
+    return found
+
+
+async def entries(connection: Connection, tenant_id: int, account_id: UUID, **filters: Any) -> list[Entry]:
+    """Entries of an account, newest first: `limit`, `before_seq`, `since`, `until`."""
+    rows = _queries.entries(connection, tenant_id=tenant_id, account_id=account_id, **filters)
+    return [Entry(*row) async for row in rows]
+
+
+async def transfers(connection: Connection, tenant_id: int, ids: Sequence[UUID]) -> list[Transfer]:
+    """These transfers, in this order; those that do not exist are left out."""
+    rows = _queries.transfers(connection, tenant_id=tenant_id, ids=list(ids))
+    found = {row[0]: _transfer(row) async for row in rows}
+    return [found[one] for one in ids if one in found]
+
+
+async def transfer_page(
+    connection: Connection, tenant_id: int, *, account_id: UUID | None, **filters: Any
+) -> list[Transfer]:
+    """Transfers, newest first: `limit`, `starting_after`, `kind`, `since`, `until`.
+
+    With `account_id`: those that moved money on it, in the order of its entries.
+    """
+    if account_id is None:
+        rows = _queries.transfer_ids(connection, tenant_id=tenant_id, **filters)
+    else:
+        rows = _queries.transfer_ids_of_account(
+            connection, tenant_id=tenant_id, account_id=account_id, **filters
+        )
+    return await transfers(connection, tenant_id, [row[0] async for row in rows])
+
+
+async def holds(
+    connection: Connection,
+    tenant_id: int,
+    *,
+    limit: int,
+    hold_id: UUID | None = None,
+    starting_after: UUID | None = None,
+    status: HoldStatus | None = None,
+    account_id: UUID | None = None,
+) -> list[Hold]:
+    """Holds, newest first."""
+    rows = _queries.holds(
+        connection,
+        tenant_id=tenant_id,
+        id=hold_id,
+        starting_after=starting_after,
+        status=status,
+        account_id=account_id,
+        limit=limit,
+    )
+    return [_hold(row) async for row in rows]
+
+
+async def due_holds(connection: Connection, tenant_id: int, limit: int) -> list[UUID]:
+    """Holds whose time has passed and that still reserve."""
+    return [row[0] async for row in _queries.due_holds(connection, tenant_id=tenant_id, limit=limit)]
+
+
+async def trial_balance(connection: Connection, tenant_id: int) -> list[TrialBalanceLine]:
+    """Sums of balances by currency, type and side."""
+    return [
+        TrialBalanceLine(currency, AccountType(type_), int(debits), int(credits_))
+        async for currency, type_, debits, credits_ in _queries.trial_balance(connection, tenant_id=tenant_id)
+    ]
+
+
+def _account(row: Sequence[Any]) -> Account:
+    (account_id, code, name, type_, currency, status, lowest, highest, *balance, metadata, created_at) = row
+    return Account(
+        id=account_id,
+        code=code,
+        name=name,
+        type=AccountType(type_),
+        currency=currency,
+        status=AccountStatus(status),
+        min_balance_minor=lowest,
+        max_balance_minor=highest,
+        balance=Balance(account_id, AccountType(type_), currency, *balance),
+        metadata=metadata,
+        created_at=created_at,
+    )
+
+
+def _transfer(row: Sequence[Any]) -> Transfer:
+    (transfer_id, kind, recorded_at, effective_at, related_id, description, metadata, reversal_id, *legs) = (
+        row
+    )
+    return Transfer(
+        id=transfer_id,
+        kind=TransferKind(kind),
+        recorded_at=recorded_at,
+        effective_at=effective_at,
+        related_id=related_id,
+        description=description,
+        metadata=metadata,
+        reversed_by_id=reversal_id,
+        entries=tuple(TransferEntry(*leg) for leg in zip(*legs, strict=True)),
+    )
+
+
+def _hold(row: Sequence[Any]) -> Hold:
+    (hold_id, status, expires_at, description, metadata, created_at, updated_at, *legs) = row
+    return Hold(
+        id=hold_id,
+        status=HoldStatus(status),
+        legs=tuple(HoldLeg(*leg) for leg in zip(*legs, strict=True)),
+        expires_at=expires_at,
+        description=description,
+        metadata=metadata,
+        created_at=created_at,
+        updated_at=updated_at,
+    )

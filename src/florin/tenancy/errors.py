@@ -1,0 +1,87 @@
+"""Refusals of tenancy.
+
+TenantNotFound, BusinessUnitNotFound, PartnerNotFound, CustomerNotFound, SettingNotFound   404
+TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists   409
+ParentBelowUnit, TreeTooDeep, UnknownCurrency                422
+TenantsOnly                                                  403
+"""
+
+from florin.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
+
+
+class TenantNotFound(NotFound):
+    """There is no such tenant."""
+
+    code = "tenant_not_found"
+
+
+class BusinessUnitNotFound(NotFound):
+    """There is no such business unit here."""
+
+    code = "business_unit_not_found"
+
+
+class PartnerNotFound(NotFound):
+    """There is no such partner here."""
+
+    code = "partner_not_found"
+
+
+class CustomerNotFound(NotFound):
+    """There is no such customer here."""
+
+    code = "customer_not_found"
+
+
+class SettingNotFound(NotFound):
+    """No value of this setting is in force."""
+
+    code = "setting_not_found"
+
+
+class TenantCodeTaken(Conflict):
+    """Another tenant has this code."""
+
+    code = "tenant_code_taken"
+
+
+class EmailTaken(Conflict):
+    """Another partner has this e-mail address."""
+
+    code = "email_taken"
+
+
+class ReferenceTaken(Conflict):
+    """Another customer has this reference."""
+
+    code = "reference_taken"
+
+
+class SettingExists(Conflict):
+    """A value of this setting from that very instant is already recorded."""
+
+    code = "setting_exists"
+
+
+class ParentBelowUnit(InvalidRequest):
+    """A business unit cannot stand below itself or one of its own."""
+
+    code = "parent_below_unit"
+
+
+class TreeTooDeep(InvalidRequest):
+    """Business units stand at most 10 levels deep."""
+
+    code = "tree_too_deep"
+
+
+class UnknownReference(InvalidRequest):
+    """The request names something that is not there."""
+
+    code = "unknown_reference"
+
+
+class TenantsOnly(Forbidden):
+    """This is the tenant's own business: a partner's key may not see or change it."""
+
+    code = "tenants_only"

@@ -1,0 +1,89 @@
+"""/v1/tenant: the tenant itself. Its status is the operator's to change, with the `florin` command."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from florin.kernel.http.problem import problems
+from florin.kernel.money import CurrencyCode
+from florin.tenancy.http.fields import (
+    Body,
+    Email,
+    Phone,
+    Read,
+    ShortText,
+    Shown,
+    Text,
+    Timezone,
+    Write,
+    absent,
+    tenants_only,
+)
+from florin.tenancy.model import TenantStatus, TenantType
+from florin.tenancy.service import Tenancy, change_tenant, get_tenant
+
+router = APIRouter(prefix="/v1/tenant", tags=["tenancy"])
+
+Country = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.", examples=["ZA"])]
+
+
+class TenantShown(Shown):
+    """A tenant, in the mode of the key that asks."""
+
+    code: str = Field(examples=["DEMO"])
+    live: bool
+    name: str
+    type: TenantType
+    status: TenantStatus
+    contact_email: str
+    country: str
+    timezone: str
+    currency: str
+    registration_number: str | None
+    tax_number: str | None
+    contact_phone: str | None
+    address_line1: str | None
+    address_line2: str | None
+    city: str | None
+    province: str | None
+    postal_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TenantChanges(Body):
+    """What to change. Null empties a field that may be empty."""
+
+    name: Text = Field(default_factory=absent)
+    type: TenantType = Field(default_factory=absent)
+    contact_email: Email = Field(default_factory=absent)
+    country: Country = Field(default_factory=absent)
+    timezone: Timezone = Field(default_factory=absent)
+    currency: CurrencyCode = Field(default_factory=absent)
+    registration_number: ShortText | None = None
+    tax_number: ShortText | None = None
+    contact_phone: Phone | None = None
+    address_line1: Text | None = None
+    address_line2: Text | None = None
+    city: ShortText | None = None
+    province: ShortText | None = None
+    postal_code: ShortText | None = None
+
+
+@router.get("", responses=problems())
+async def read_tenant(call: Read) -> TenantShown:
+    """The tenant that the key belongs to."""
+    tenants_only(call)
+    return TenantShown.model_validate(await get_tenant(call.rooms[Tenancy], call.tenant_id))
+
+
+@router.patch("", responses=problems())
+async def patch_tenant(call: Write, body: TenantChanges) -> TenantShown:
+    """Changes the tenant's details, in the mode of the key."""
+    tenants_only(call)
+    changed = await change_tenant(
+        call.rooms[Tenancy], call.tenant_id, body.model_dump(mode="json", exclude_unset=True)
+    )
+    return TenantShown.model_validate(changed)

@@ -1,0 +1,223 @@
+"""The life of API keys."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from florin.access.errors import (
+    ApiKeyAlreadyRotated,
+    ApiKeyEnded,
+    ApiKeyNotFound,
+    BeyondOwnScopes,
+    UnknownScope,
+)
+from florin.access.model import Limits, digest
+from florin.access.service import (
+    Access,
+    create_key,
+    get_key,
+    list_keys,
+    revoke_key,
+    rotate_key,
+)
+from florin.kernel.clock import now
+from florin.kernel.errors import InvalidRequest, Unauthenticated
+from florin.kernel.settings import Settings
+from florin.tenancy.errors import TenantNotFound, UnknownReference
+from florin.tenancy.model import Tenant
+from florin.tenancy.service import Tenancy, create_partner
+
+from .conftest import Urls, bearer
+
+Twins = tuple[Tenant, Tenant]
+
+
+async def test_only_the_digest_of_a_key_is_stored(access: Access, twins: Twins, database_urls: Urls) -> None:
+    made = await create_key(access, twins[0].tenant_id, name="shop", scopes=["*"])
+    with psycopg.connect(database_urls.root) as root:
+        row = root.execute(
+            "SELECT k.digest, k::text FROM access.api_keys k WHERE id = %s", (made.key.id,)
+        ).fetchone()
+    assert row is not None
+    assert row[0] == digest(made.secret)
+    assert made.secret not in row[1]
+    assert made.secret.startswith(made.key.prefix)
+
+
+async def test_a_key_speaks_for_the_twin_that_it_was_made_for(access: Access, twins: Twins) -> None:
+    for twin in twins:
+        made = await create_key(access, twin.tenant_id, name="shop", scopes=["payments:read"])
+        principal = await access.authenticate(bearer(made.secret))
+        assert (principal.tenant_id, principal.live) == (twin.tenant_id, twin.live)
+        assert made.secret.startswith("fl_live_" if twin.live else "fl_test_")
+        assert principal.scopes == {"payments:read"}
+
+
+async def test_a_key_with_the_other_mode_written_into_it_is_unknown(access: Access, twins: Twins) -> None:
+    made = await create_key(access, twins[1].tenant_id, name="shop", scopes=["*"])
+    with pytest.raises(Unauthenticated):
+        await access.authenticate(bearer(made.secret.replace("fl_test_", "fl_live_")))
+
+
+async def test_limits_come_from_the_request_then_the_partner_then_the_platform(
+    access: Access, tenancy: Tenancy, twins: Twins
+) -> None:
+    tenant_id = twins[0].tenant_id
+    partner = await create_partner(tenancy, tenant_id, name="Shop", email="s@shop.example", limit_per_hour=70)
+    made = await create_key(
+        access, tenant_id, name="k", scopes=["*"], partner_id=partner.id, limits={"per_day": None}
+    )
+    assert made.key.limits == Limits(1_000, 70, None)
+
+
+async def test_the_platforms_limits_are_settings_and_zero_is_unlimited(
+    tenancy: Tenancy, twins: Twins
+) -> None:
+    settings = Settings(rate_limit_per_minute=5, rate_limit_per_hour=0)
+    access = Access(tenancy.database, tenancy.notifier, settings=settings)
+    made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
+    assert made.key.limits == Limits(5, None, 100_000)
+
+
+async def test_scopes_that_do_not_exist_and_no_scopes_are_refused(access: Access, twins: Twins) -> None:
+    for scopes in (["payments:destroy"], []):
+        with pytest.raises(UnknownScope) as refused:
+            await create_key(access, twins[0].tenant_id, name="k", scopes=scopes)
+        assert refused.value.param == "scopes"
+
+
+async def test_a_key_cannot_be_given_more_than_its_maker_has(access: Access, twins: Twins) -> None:
+    with pytest.raises(BeyondOwnScopes, match="ledger:write"):
+        await create_key(
+            access,
+            twins[0].tenant_id,
+            name="k",
+            scopes=["keys:write", "ledger:write"],
+            by_scopes=frozenset({"keys:write"}),
+        )
+    assert await list_keys(access, twins[0].tenant_id) == []
+
+
+async def test_keys_of_nobody_and_keys_that_end_before_they_begin_are_refused(
+    access: Access, tenancy: Tenancy, twins: Twins, new_tenant: Callable[[], Awaitable[Twins]]
+) -> None:
+    with pytest.raises(TenantNotFound):
+        await create_key(access, 2_000_000_000, name="k", scopes=["*"])
+    others = await create_partner(
+        tenancy, (await new_tenant())[0].tenant_id, name="Shop", email="s@shop.example"
+    )
+    with pytest.raises(UnknownReference):
+        await create_key(access, twins[0].tenant_id, name="k", scopes=["*"], partner_id=others.id)
+    with pytest.raises(InvalidRequest):
+        await create_key(access, twins[0].tenant_id, name="k", scopes=["*"], expires_at=now())
+
+
+async def test_lists_are_newest_first_and_continue_after_a_key(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    made = [(await create_key(access, tenant_id, name=f"{n}", scopes=["*"])).key.id for n in range(3)]
+    assert [key.id for key in await list_keys(access, tenant_id)] == made[::-1]
+    assert [key.id for key in await list_keys(access, tenant_id, after=made[2], count=1)] == [made[1]]
+
+
+async def test_a_revoked_key_stops_at_once_and_revoking_twice_changes_nothing(
+    access: Access, twins: Twins
+) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(access, tenant_id, name="k", scopes=["*"])
+    await access.authenticate(bearer(made.secret))
+    first = await revoke_key(access, tenant_id, made.key.id)
+    with pytest.raises(Unauthenticated):
+        await access.authenticate(bearer(made.secret))
+    assert (await revoke_key(access, tenant_id, made.key.id)).revoked_at == first.revoked_at
+
+
+async def test_keys_of_another_tenant_do_not_exist(
+    access: Access, twins: Twins, new_tenant: Callable[[], Awaitable[Twins]]
+) -> None:
+    other = (await new_tenant())[0].tenant_id
+    made = await create_key(access, other, name="k", scopes=["*"])
+    for use in (get_key, revoke_key, rotate_key):
+        with pytest.raises(ApiKeyNotFound):
+            await use(access, twins[0].tenant_id, made.key.id)
+    await access.authenticate(bearer(made.secret))
+
+
+async def test_after_rotation_both_keys_work_until_the_overlap_is_over(
+    tenancy: Tenancy, twins: Twins
+) -> None:
+    later = 0.0
+    access = Access(tenancy.database, tenancy.notifier, clock=lambda: now().timestamp() + later)
+    tenant_id = twins[0].tenant_id
+    old = await create_key(access, tenant_id, name="k", scopes=["ledger:read"], limits={"per_day": 7})
+    new = await rotate_key(access, tenant_id, old.key.id, overlap=timedelta(hours=2))
+    assert (new.key.scopes, new.key.limits, new.key.rotated_from) == (
+        old.key.scopes,
+        old.key.limits,
+        old.key.id,
+    )
+    ids = [(await access.authenticate(bearer(key.secret))).key_id for key in (old, new)]
+    assert ids == [old.key.id, new.key.id]
+    later = 2 * 3600 + 1
+    with pytest.raises(Unauthenticated):
+        await access.authenticate(bearer(old.secret))
+    assert (await access.authenticate(bearer(new.secret))).key_id == new.key.id
+
+
+async def test_rotation_without_overlap_ends_the_old_key_now(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    old = await create_key(access, tenant_id, name="k", scopes=["*"])
+    await rotate_key(access, tenant_id, old.key.id, overlap=timedelta(0))
+    with pytest.raises(Unauthenticated):
+        await access.authenticate(bearer(old.secret))
+
+
+async def test_a_successor_lives_as_long_as_its_predecessor_was_meant_to(
+    access: Access, twins: Twins
+) -> None:
+    tenant_id = twins[0].tenant_id
+    old = await create_key(access, tenant_id, name="k", scopes=["*"], expires_at=now() + timedelta(hours=10))
+    new = await rotate_key(access, tenant_id, old.key.id)
+    assert old.key.expires_at is not None
+    assert new.key.expires_at is not None
+    assert new.key.expires_at - new.key.created_at == old.key.expires_at - old.key.created_at
+    kept = await get_key(access, tenant_id, old.key.id)
+    assert kept.expires_at == old.key.expires_at, "the overlap never makes a key live longer"
+
+
+async def test_of_two_rotations_at_once_one_is_refused(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    old = await create_key(access, tenant_id, name="k", scopes=["*"])
+    outcomes = await asyncio.gather(
+        *(rotate_key(access, tenant_id, old.key.id) for _ in range(2)), return_exceptions=True
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ApiKeyAlreadyRotated", "NewKey"]
+    assert len(await list_keys(access, tenant_id)) == 2
+    with pytest.raises(ApiKeyAlreadyRotated):
+        await rotate_key(access, tenant_id, old.key.id)
+
+
+async def test_an_ended_key_cannot_be_rotated_and_a_stronger_one_neither(
+    access: Access, twins: Twins
+) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(access, tenant_id, name="k", scopes=["*"])
+    with pytest.raises(BeyondOwnScopes):
+        await rotate_key(access, tenant_id, made.key.id, by_scopes=frozenset({"keys:write"}))
+    await revoke_key(access, tenant_id, made.key.id)
+    with pytest.raises(ApiKeyEnded):
+        await rotate_key(access, tenant_id, made.key.id)
+
+
+async def test_last_use_is_written_in_batches(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    used = await create_key(access, tenant_id, name="used", scopes=["*"])
+    idle = await create_key(access, tenant_id, name="idle", scopes=["*"])
+    for _ in range(3):
+        await access.authenticate(bearer(used.secret))
+    assert (await get_key(access, tenant_id, used.key.id)).last_used_at is None
+    await access.write_last_use()
+    assert (await get_key(access, tenant_id, used.key.id)).last_used_at is not None
+    assert (await get_key(access, tenant_id, idle.key.id)).last_used_at is None

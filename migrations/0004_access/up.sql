@@ -95,7 +95,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON access.rate_windows TO florin_app;
 --   p_needed  calls that wait now: given in full while the limit lasts
 --   p_wanted  a store for calls to come: at most a 64th of what is left, so that little is stranded in
 --             one process while another refuses, and limits below 128 are handed out call by call
--- Each window at most once per call. A lease whose answer is lost is lost with it: that can make fewer
+-- A window that comes twice in a call is an error: the caller parts the two. A lease whose answer is lost is lost with it: that can make fewer
 -- calls of a limit, never more.
 CREATE FUNCTION access.lease(
     p_tenant   integer,
@@ -110,6 +110,12 @@ LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM kernel.require_tenant(p_tenant);
+    IF EXISTS (
+        SELECT FROM unnest(p_keys, p_periods, p_ends) AS a (key_id, period_s, ends_at)
+        GROUP BY a.key_id, a.period_s, a.ends_at HAVING count(*) > 1
+    ) THEN
+        RAISE EXCEPTION 'a rate window is asked for twice in one call' USING ERRCODE = 'cardinality_violation';
+    END IF;
 
     INSERT INTO access.rate_windows (tenant_id, key_id, period_s, ends_at, taken)
     SELECT p_tenant, a.key_id, a.period_s, a.ends_at, 0

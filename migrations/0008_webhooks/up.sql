@@ -365,8 +365,8 @@ BEGIN
     -- An endpoint that answers well loses its marks; most have none, and then their row is left alone.
     WITH health AS MATERIALIZED (
         SELECT f.endpoint_id, bool_or(f.result = 'delivered') AS well, max(f.pause_until) AS pause_until
-        FROM unnest(p_endpoints, p_results, p_pauses) AS f (endpoint_id, result, pause_until)
-        WHERE f.result <> 'released'
+        FROM unnest(p_endpoints, p_results, p_errors, p_pauses) AS f (endpoint_id, result, error, pause_until)
+        WHERE f.result <> 'released' AND f.error IS DISTINCT FROM 'not_sendable' -- a fault of ours
         GROUP BY f.endpoint_id
     )
     UPDATE webhooks.endpoints n

@@ -9,6 +9,7 @@ import pytest
 
 from florin.access.callers import KeyHolder
 from florin.access.jobs import forget_windows
+from florin.access.limits import RateLimits
 from florin.access.service import Access, create_key
 from florin.kernel.db import Database
 from florin.kernel.errors import TooManyRequests
@@ -82,6 +83,24 @@ async def test_a_large_limit_is_never_exceeded_and_is_reached_by_whoever_goes_on
     for _ in range(limit // 20):
         total += sum(await asyncio.gather(*(admitted(processes[n % 2], key) for n in range(30))))
     assert total == limit
+
+
+async def test_keys_that_are_forgotten_and_seen_anew_keep_to_their_limits(
+    access: Access, twins: Twins, clock: Clock, database: Database
+) -> None:
+    limits = RateLimits(database, clock=clock, max_keys=1)
+    keys = [await holder(access, twins, 5) for _ in range(3)]
+
+    async def admitted_by_small_memory(key: KeyHolder) -> bool:
+        try:
+            await limits.admit(key)
+        except TooManyRequests:
+            return False
+        return True
+
+    rush = await asyncio.gather(*(admitted_by_small_memory(keys[n % 3]) for n in range(90)))
+    assert all(sum(rush[n::3]) <= 5 for n in range(3))
+    assert sum(rush) >= 3
 
 
 async def test_every_window_is_kept_and_a_refused_call_takes_from_none(

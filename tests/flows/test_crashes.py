@@ -151,9 +151,10 @@ async def test_payments_survive_kill_9_of_api_and_database(florin: Florin) -> No
             load.answers[key] = await load.send(session, key, "/v1/payments", bodies[key])
 
         taking = [asyncio.create_task(take(key, turn)) for turn, key in enumerate(bodies)]
-        for victim in (lambda: florin.children("serve")[0], florin.postmaster):
-            await asyncio.sleep(0.6)
-            victim().kill()
+        await asyncio.sleep(0.6)
+        florin.children("serve")[0].kill()
+        await asyncio.sleep(0.6)
+        florin.postmaster().kill()
         await asyncio.gather(*taking)
 
         # What was in flight at a kill is settled by the recovery job: ask the provider, then book.

@@ -32,17 +32,18 @@ from florin.ledger.model import (
     HoldAction,
     HoldStatus,
     Settlement,
+    Transfer,
     TransferKind,
 )
+from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books, fresh_key, holding, legs, posting, settling
-from tests.ledger.conftest import Urls
 
 
 async def place(books: Books, *pairs: tuple[UUID, int], expires_at: datetime | None = None) -> Hold:
     return await service.place_hold(books.ledger, books.tenant_id, holding(*pairs, expires_at=expires_at))
 
 
-async def settle(books: Books, settlement: Settlement) -> service.Transfer:
+async def settle(books: Books, settlement: Settlement) -> Transfer:
     return await service.settle_hold(books.ledger, books.tenant_id, settlement)
 
 
@@ -224,7 +225,9 @@ async def test_a_hold_that_expires_in_the_past_is_refused(books: Books) -> None:
     assert (await books.balance(wallet)).pending_debits_minor == 0
 
 
-async def test_an_overdue_hold_is_closed_and_the_job_releases_it(books: Books, database_urls: Urls) -> None:
+async def test_an_overdue_hold_is_closed_and_the_job_releases_it(
+    books: Books, database_urls: AllDatabaseUrls
+) -> None:
     wallet, cash = await funded(books, 100)
     later = datetime.now(UTC) + timedelta(hours=1)
     due = await place(books, (wallet, 60), (cash, -60), expires_at=later)

@@ -25,11 +25,19 @@ from florin.ledger.errors import (
     TransferNotFound,
     Unbalanced,
 )
-from florin.ledger.model import AccountStatus, AccountType, NewAccount, Posting, SystemAccount, TransferKind
+from florin.ledger.model import (
+    AccountStatus,
+    AccountType,
+    NewAccount,
+    Posting,
+    SystemAccount,
+    Transfer,
+    TransferKind,
+)
 from tests.ledger.books import Books, fresh_key, posting
 
 
-async def post(books: Books, *pairs: tuple[UUID, int], **options: str) -> service.Transfer:
+async def post(books: Books, *pairs: tuple[UUID, int], **options: str) -> Transfer:
     return await service.post_transfer(books.ledger, books.tenant_id, posting(*pairs, **options))  # type: ignore[arg-type]
 
 
@@ -199,7 +207,7 @@ async def test_of_two_bodies_with_one_key_in_a_batch_the_first_has_it(books: Boo
         books.tenant_id,
         [posting((a, 5), (b, -5), key=key), posting((a, 6), (b, -6), key=other)],
     )
-    assert isinstance(first, service.Transfer)
+    assert isinstance(first, Transfer)
     assert isinstance(second, IdempotencyKeyReused)
 
 

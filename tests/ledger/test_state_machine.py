@@ -26,6 +26,7 @@ from florin.ledger.model import (
     AccountStatus,
     AccountType,
     HoldAction,
+    Leg,
     Posted,
     Posting,
     Reversing,
@@ -34,8 +35,9 @@ from florin.ledger.model import (
 )
 from florin.ledger.posting import POST, REVERSE, SETTLE
 from florin.ledger.service import Ledger
+from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books, fresh_key, legs
-from tests.ledger.conftest import Urls, new_tenant
+from tests.ledger.conftest import new_tenant
 from tests.ledger.reference import ModelAccount, ModelLedger, Told
 
 KINDS = [
@@ -128,7 +130,7 @@ class Machine(RuleBasedStateMachine):
         for number, how, amount in wanted:
             hold_id = holds[number % len(holds)]
             hold = self.model.holds.get(hold_id)
-            parts = ()
+            parts: tuple[Leg, ...] = ()
             if how == "legs" and hold is not None:
                 first, second, *_ = hold.legs
                 sign = 1 if hold.legs[first] > 0 else -1
@@ -219,12 +221,12 @@ def runner() -> Iterator[asyncio.Runner]:
         yield made
 
 
-def test_the_database_agrees_with_the_model(runner: asyncio.Runner, database_urls: Urls) -> None:
+def test_the_database_agrees_with_the_model(runner: asyncio.Runner, database_urls: AllDatabaseUrls) -> None:
     database = Database(database_urls.app, size=2)
     runner.run(database.open())
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            lambda: Machine(runner, database, database_urls.root),
+        run_state_machine_as_test(
+            lambda: Machine(runner, database, database_urls.root),  # type: ignore[arg-type]
             settings=settings(
                 max_examples=60,
                 stateful_step_count=25,

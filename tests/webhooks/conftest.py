@@ -171,7 +171,7 @@ class World:
                 self.tenant_id,
                 self.tenant_id,
             )
-            return row[0] == 0
+            return bool(row[0] == 0)
 
         await until(check, within_s)
         return await self.deliveries()

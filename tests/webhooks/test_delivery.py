@@ -413,6 +413,8 @@ async def test_a_secret_that_does_not_open_is_our_fault_and_is_tried_again(world
         "SELECT DISTINCT error FROM webhooks.attempts WHERE tenant_id = %s", world.tenant_id
     )
     assert kinds == [("not_sendable",)]
+    unmarked = await service.get_endpoint(world.webhooks, world.tenant_id, None, endpoint.id)
+    assert unmarked.failing_since is None
 
 
 async def test_lost_connections_are_survived(world: World, database_urls: Any) -> None:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from florin.access import service
 from florin.access.errors import LimitsNotYours
-from florin.access.model import SCOPES, ApiKey, NewKey
+from florin.access.model import MAX_LIMIT, SCOPES, ApiKey, NewKey
 from florin.access.service import Access, made_by
 from florin.kernel.errors import Forbidden
 from florin.kernel.http.call import Call, requires
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/api-keys", tags=["keys"])
 
 Read = Annotated[Call, Depends(requires("keys:read"))]
 Write = Annotated[Call, Depends(requires("keys:write"))]
-Calls = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+Calls = Annotated[int, Field(strict=True, ge=1, le=MAX_LIMIT)]
 
 MAX_OVERLAP_HOURS = 168
 

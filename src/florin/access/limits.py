@@ -19,7 +19,7 @@ from typing import Final
 from uuid import UUID
 
 from florin.access.callers import KeyHolder
-from florin.access.model import DAY_S, HOUR_S, MINUTE_S, Limits
+from florin.access.model import DAY_S, HOUR_S, MAX_LIMIT, MINUTE_S, Limits
 from florin.access.store import LEASE, Lease, Leased
 from florin.kernel.coalescer import Coalescer
 from florin.kernel.db import Database
@@ -27,7 +27,7 @@ from florin.kernel.errors import TooManyRequests
 
 Headers = list[tuple[bytes, bytes]]
 
-_NAMES: Final = {MINUTE_S: "minute", HOUR_S: "hour", DAY_S: "day"}
+_NAMES: Final = {MINUTE_S: b"minute", HOUR_S: b"hour", DAY_S: b"day"}
 
 
 @dataclass(slots=True)
@@ -46,14 +46,12 @@ class _Window:
     spent: bool = False
     """Nothing is left to lease."""
 
-    def turn(self, now: float) -> None:
-        """Begins anew when the window is over."""
-        if now >= self.ends_at:
-            self.ends_at = (int(now) // self.period_s + 1) * self.period_s
-            self.held = self.used = self.taken = 0
-            self.spent = False
+    def begin(self, now: float) -> None:
+        """The window that `now` falls in, of which nothing is known yet."""
+        self.ends_at = (int(now) // self.period_s + 1) * self.period_s
+        self.held = self.used = self.taken = 0
+        self.spent = False
 
-    @property
     def remaining(self) -> int:
         """Calls that this process may still hope for."""
         return self.quota - self.taken + self.held
@@ -89,20 +87,18 @@ class RateLimits:
         key = self._key(holder)
         if not key.windows:
             return []
+        if _ready(key, now := self._clock()):
+            return _take(key, now)
         key.waiting += 1
         try:
-            while True:
-                now = self._clock()
-                for window in key.windows:
-                    window.turn(now)
+            while not _ready(key, now := self._clock()):
                 if any(window.spent and not window.held for window in key.windows):
                     raise _refusal(key, now)
-                if all(window.held for window in key.windows):
-                    return _take(key, now)
                 if key.lease is None or key.lease.done():
                     key.lease = asyncio.get_running_loop().create_task(self._replenish(holder, key))
                     key.lease.add_done_callback(_heard)
                 await asyncio.shield(key.lease)
+            return _take(key, now)
         finally:
             key.waiting -= 1
 
@@ -114,7 +110,7 @@ class RateLimits:
         windows = _windows(holder.limits)
         if not windows:
             return _UNLIMITED
-        policy = ", ".join(f'"{_NAMES[w.period_s]}";q={w.quota};w={w.period_s}' for w in windows)
+        policy = ", ".join(f'"{_NAMES[w.period_s].decode()}";q={w.quota};w={w.period_s}' for w in windows)
         key = self._keys[holder.key_id] = _Key(windows, policy.encode())
         while len(self._keys) > self._max_keys:
             self._keys.popitem(last=False)
@@ -157,36 +153,46 @@ def _windows(limits: Limits) -> list[_Window]:
     return [_Window(period_s, quota) for period_s, quota in quotas if quota is not None]
 
 
+def _ready(key: _Key, now: float) -> bool:
+    """Whether a call may be taken from every window. Windows that are over begin anew."""
+    ready = True
+    for window in key.windows:
+        if now >= window.ends_at:
+            window.begin(now)
+        if not window.held:
+            ready = False
+    return ready
+
+
 def _take(key: _Key, now: float) -> Headers:
-    tightest = key.windows[0]
+    tightest, least = key.windows[0], MAX_LIMIT + 1
     for window in key.windows:
         window.held -= 1
         window.used += 1
-        if window.remaining < tightest.remaining:
-            tightest = window
-    return _headers(key, tightest, ceil(tightest.ends_at - now))
+        if (remaining := window.remaining()) < least:
+            tightest, least = window, remaining
+    return _headers(key, tightest, least, ceil(tightest.ends_at - now))
 
 
 def _refusal(key: _Key, now: float) -> TooManyRequests:
     """The window that stays shut longest says when to come again."""
     shut = max((w for w in key.windows if w.spent and not w.held), key=lambda w: w.ends_at)
     reset_s = ceil(shut.ends_at - now)
-    headers = {name.decode(): value.decode() for name, value in _headers(key, shut, reset_s)}
+    headers = {name.decode(): value.decode() for name, value in _headers(key, shut, 0, reset_s)}
     return TooManyRequests(
-        f"the limit of {shut.quota} calls per {_NAMES[shut.period_s]} is used up",
+        f"the limit of {shut.quota} calls per {_NAMES[shut.period_s].decode()} is used up",
         headers={**headers, "retry-after": str(reset_s)},
     )
 
 
-def _headers(key: _Key, window: _Window, reset_s: int) -> Headers:
-    remaining = b"%d" % window.remaining
-    reset = b"%d" % reset_s
+def _headers(key: _Key, window: _Window, remaining: int, reset_s: int) -> Headers:
+    left, reset = b"%d" % remaining, b"%d" % reset_s
     return [
         (b"ratelimit-limit", b"%d" % window.quota),
-        (b"ratelimit-remaining", remaining),
+        (b"ratelimit-remaining", left),
         (b"ratelimit-reset", reset),
         (b"ratelimit-policy", key.policy),
-        (b"ratelimit", b'"%s";r=%s;t=%s' % (_NAMES[window.period_s].encode(), remaining, reset)),
+        (b"ratelimit", b'"%b";r=%b;t=%b' % (_NAMES[window.period_s], left, reset)),
     ]
 
 

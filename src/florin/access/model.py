@@ -34,6 +34,9 @@ MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 DAY_S: Final = 86400
 
+MAX_LIMIT: Final = 1_000_000_000
+"""The largest limit that is one; more is unlimited."""
+
 _SECRET_BYTES: Final = 32
 _SHOWN_CHARACTERS: Final = 4
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -89,7 +89,7 @@ def _leased(items: Sequence[Lease], rows: list[TupleRow]) -> list[Leased | Excep
 LEASE: Final[ArrayFunction[Lease, Leased]] = ArrayFunction(
     statement="SELECT * FROM access.lease(%s, %s, %s, %s, %s, %s, %s)", encode=_asked, decode=_leased
 )
-"""Leases for windows, each at most once in a call. Safe to repeat: a lost lease is only lost calls."""
+"""Leases for windows. Safe to repeat: a lease whose answer is lost is only lost calls."""
 
 
 @contextmanager

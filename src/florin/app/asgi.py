@@ -22,7 +22,7 @@ from florin.kernel.http.gate import Gate, Headers
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
 from florin.ledger import http as ledger_http
-from florin.payments import http as payments_http
+from florin.payments.http import routers as payment_routers
 from florin.payments.room import Payments
 from florin.providers.registry import SANDBOX_PREFIX
 from florin.providers.sandbox.in_process import InProcessSandbox
@@ -32,7 +32,7 @@ from florin.tenancy.usage import UsageMeter
 from florin.webhooks import http as webhooks_http
 
 ROUTERS: tuple[APIRouter, ...] = (
-    *payments_http.routers,
+    *payment_routers,
     *ledger_http.routers,
     *webhooks_http.routers,
     *tenancy_http.routers,

@@ -98,7 +98,8 @@ async def straight_at_sql(
     """
     process = await asyncio.create_subprocess_exec(
         str(pgbench),
-        *("-n", "-M", "prepared", "-f", "/dev/stdin", "-c", str(clients), "-j", "1", "-T", str(seconds)),
+        *("-n", "-M", "prepared", "-D", "n=0", "-f", "/dev/stdin"),
+        *("-c", str(clients), "-j", "1", "-T", str(seconds)),
         database_url,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -107,5 +108,6 @@ async def straight_at_sql(
     printed, complained = await process.communicate(script.encode())
     found = re.search(rb"tps = ([0-9.]+)", printed)
     if process.returncode or found is None or b"aborted" in complained:
-        raise LoadFailed(f"pgbench failed: {complained.decode()[-500:]}")
+        said = (complained or printed).decode()[-500:]
+        raise LoadFailed(f"pgbench failed with exit code {process.returncode}: {said}")
     return float(found.group(1))

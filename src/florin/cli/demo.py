@@ -74,7 +74,9 @@ async def _furnish(platform: Platform, tenant_id: int, receiver_url: str) -> dic
         platform.webhooks,
         tenant_id,
         None,
-        EndpointSettings(receiver_url, ["*"], description="The receiver of florin run", include_partners=True),
+        EndpointSettings(
+            receiver_url, ["*"], description="The receiver of florin run", include_partners=True
+        ),
     )
     return {
         "FLORIN_API_KEY": made.secret,
@@ -86,7 +88,10 @@ async def _furnish(platform: Platform, tenant_id: int, receiver_url: str) -> dic
 
 async def _partner(platform: Platform, tenant_id: int) -> UUID:
     partner = await create_partner(
-        platform.tenancy, tenant_id, name="Demo shop", email=f"shop-{os.urandom(4).hex()}@localhost.localdomain"
+        platform.tenancy,
+        tenant_id,
+        name="Demo shop",
+        email=f"shop-{os.urandom(4).hex()}@localhost.localdomain",
     )
     return partner.id
 

@@ -51,7 +51,9 @@ def _root(
 @app.command()
 def run(
     host: Annotated[str | None, typer.Option(help="Address to serve on.  [FLORIN_HOST]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to serve on.  [FLORIN_PORT]", min=0, max=65535)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to serve on.  [FLORIN_PORT]", min=0, max=65535)
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="API processes.  [FLORIN_WORKERS]", min=1, max=64)
     ] = None,

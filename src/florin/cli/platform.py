@@ -49,7 +49,7 @@ def platform_on(settings: Settings, database: Database) -> Platform:
 
 async def tenant_id_of(platform: Platform, code: str, *, live: bool) -> int:
     """The id of one twin of a tenant; ends the command when there is no such tenant."""
-    for tenant in await list_tenants(platform.tenancy, code):
-        if tenant.live == live:
-            return tenant.tenant_id
-    fail(f"there is no tenant {code}; florin tenants list shows them")
+    twins = await list_tenants(platform.tenancy, code)
+    if twins:
+        return next(twin.tenant_id for twin in twins if twin.live == live)
+    return fail(f"there is no tenant {code}; florin tenants list shows them")

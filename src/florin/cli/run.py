@@ -39,7 +39,7 @@ async def run_florin(settings: Settings) -> None:
         listening = bind(settings.host, settings.port)
     except OSError as error:
         raise AddressTaken(
-            f"cannot serve on {settings.host}:{settings.port}: {error.strerror}. Set FLORIN_PORT to another port."
+            f"cannot serve on {settings.host}:{settings.port}: {error.strerror}. FLORIN_PORT sets another."
         ) from error
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -52,11 +52,13 @@ async def run_florin(settings: Settings) -> None:
             port: int = listening.getsockname()[1]
             chosen = settings.model_copy(update={"port": port, "receiver_url": _receiver_url(settings, port)})
             demo = await ensure_demo(chosen, urls, str(chosen.receiver_url))
-            async with _receiver(settings.host, port + 1, demo.webhook_secret):
-                async with _processes(chosen, urls, listening):
-                    _greet(f"http://{settings.host}:{port}", chosen, demo, str(chosen.receiver_url))
-                    await stop.wait()
-                    err.print("\nstopping ...")
+            async with (
+                _receiver(settings.host, port + 1, demo.webhook_secret),
+                _processes(chosen, urls, listening),
+            ):
+                _greet(f"http://{settings.host}:{port}", chosen, demo, str(chosen.receiver_url))
+                await stop.wait()
+                err.print("\nstopping ...")
     err.print("stopped")
 
 
@@ -65,9 +67,7 @@ def _receiver_url(settings: Settings, port: int) -> str:
 
 
 @asynccontextmanager
-async def _processes(
-    settings: Settings, urls: DatabaseUrls, listening: socket.socket
-) -> AsyncIterator[None]:
+async def _processes(settings: Settings, urls: DatabaseUrls, listening: socket.socket) -> AsyncIterator[None]:
     metrics = settings.data_dir / "metrics"
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(parents=True)

@@ -34,7 +34,8 @@ def create(
             twins = await create_tenant(platform.tenancy, code, details)
         for twin in twins:
             out.print(
-                f"{code}: {'live' if twin.live else 'test'} books are tenant {twin.tenant_id}", highlight=False
+                f"{code}: {'live' if twin.live else 'test'} books are tenant {twin.tenant_id}",
+                highlight=False,
             )
 
     run_async(work())

@@ -155,7 +155,9 @@ class Jobs:
     async def __aexit__(self, *_: object) -> None:
         await self._app.close_async()
 
-    async def defer(self, name: str, *, at: datetime | None = None, **arguments: Any) -> int:
+    async def defer(
+        self, name: str, arguments: Mapping[str, Any] | None = None, *, at: datetime | None = None
+    ) -> int:
         """Asks for a Deferred job, now or at a time; the id of the job.
 
         Args:
@@ -165,7 +167,7 @@ class Jobs:
         Raises:
             KeyError: no such job.
         """
-        return await self._app.tasks[name].configure(schedule_at=at).defer_async(**arguments)
+        return await self._app.tasks[name].configure(schedule_at=at).defer_async(**(arguments or {}))
 
     async def run(self) -> None:
         """Works until cancelled, through restarts of the server. Needs `async with jobs`."""
@@ -201,11 +203,6 @@ class Jobs:
                     nb_hours=_KEEP_FAILED // timedelta(hours=1), include_failed=True, include_aborted=True
                 )
             await asyncio.sleep(min(10.0, self._stalled_after_s / 3))
-
-    @property
-    def names(self) -> Mapping[str, object]:
-        """What this queue can do, by name."""
-        return self._app.tasks
 
 
 async def _look_into_jobs(connection: AsyncConnection[Any]) -> None:

@@ -60,9 +60,7 @@ async def run_pipeline(connection: Connection, statements: Sequence[Statement]) 
     return _rows(connection, results, expected)
 
 
-def _send(
-    pgconn: PGconn, statement: Statement, values: list[bytes | None], known: dict[bytes, bytes]
-) -> int:
+def _send(pgconn: PGconn, statement: Statement, values: list[bytes | None], known: dict[bytes, bytes]) -> int:
     """Sends one statement and returns how many results it will have."""
     if not values:
         pgconn.send_query_params(statement.sql, None)

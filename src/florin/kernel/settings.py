@@ -35,9 +35,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(256 * 1024, ge=1024)
     """A larger request body is refused with 413 before it is read whole."""
 
-    rate_limit_per_minute: int = Field(1_000, ge=0)
-    rate_limit_per_hour: int = Field(10_000, ge=0)
-    rate_limit_per_day: int = Field(100_000, ge=0)
+    rate_limit_per_minute: int = Field(1_000, ge=0, le=1_000_000_000)
+    rate_limit_per_hour: int = Field(10_000, ge=0, le=1_000_000_000)
+    rate_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)
     """Calls that a new API key may make if neither it nor its partner says otherwise. 0: unlimited."""
 
     log_level: str = "info"

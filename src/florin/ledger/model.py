@@ -5,7 +5,7 @@ positive on its normal side.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -245,6 +245,8 @@ class Transfer:
     metadata: Metadata | None
     reversed_by_id: UUID | None
     entries: tuple[TransferEntry, ...]
+    replayed: bool = field(default=False, compare=False)
+    """Said again, to an idempotency key that was used before."""
 
 
 class Entry(NamedTuple):
@@ -280,6 +282,8 @@ class Hold:
     metadata: Metadata | None
     created_at: datetime
     updated_at: datetime
+    replayed: bool = field(default=False, compare=False)
+    """Said again, to an idempotency key that was used before."""
 
 
 class TrialBalanceLine(NamedTuple):

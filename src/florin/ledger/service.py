@@ -193,8 +193,7 @@ async def post_transfer(ledger: Ledger, tenant_id: int, posting: Posting) -> Tra
     check_legs(posting.legs, posting.currency)
     posted = await ledger.posting.call(tenant_id, posting)
     if posted.replayed:
-        # As it was said then: that somebody has reversed it since is not part of that answer.
-        return replace(await transfer(ledger, tenant_id, posted.transfer_id), reversed_by_id=None)
+        return _said_again(await transfer(ledger, tenant_id, posted.transfer_id))
     return _posted(posting, posted)
 
 
@@ -211,6 +210,11 @@ async def post_transfers(
             raise answer
         told.append(answer)
     return told
+
+
+def _said_again(found: Transfer) -> Transfer:
+    # As it was said then: that somebody has reversed it since is not part of that answer.
+    return replace(found, reversed_by_id=None, replayed=True)
 
 
 def _posted(posting: Posting, posted: Posted) -> Transfer:
@@ -310,7 +314,9 @@ async def place_hold(ledger: Ledger, tenant_id: int, posting: Posting) -> Hold:
 
 def _as_made(present: Hold) -> Hold:
     legs = tuple(leg._replace(posted_minor=0, remaining_minor=leg.reserved_minor) for leg in present.legs)
-    return replace(present, status=HoldStatus.RESERVED, legs=legs, updated_at=present.created_at)
+    return replace(
+        present, status=HoldStatus.RESERVED, legs=legs, updated_at=present.created_at, replayed=True
+    )
 
 
 async def hold(ledger: Ledger, tenant_id: int, hold_id: UUID) -> Hold:
@@ -356,7 +362,7 @@ async def settle_hold(ledger: Ledger, tenant_id: int, settlement: Settlement) ->
 
 async def _recorded(ledger: Ledger, tenant_id: int, recorded: Recorded) -> Transfer:
     found = await transfer(ledger, tenant_id, recorded.transfer_id)
-    return replace(found, reversed_by_id=None) if recorded.replayed else found
+    return _said_again(found) if recorded.replayed else found
 
 
 async def expire_holds(ledger: Ledger, tenant_id: int, *, limit: int = 1000) -> int:

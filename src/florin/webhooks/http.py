@@ -41,7 +41,9 @@ REPLAY_HORIZON: Final = timedelta(days=30)
     "/webhook-endpoints",
     status_code=status.HTTP_201_CREATED,
     responses=problems(409),
-    description="Retries follow after " + ", ".join(f"{delay:,} s" for delay in RETRY_DELAYS_S) + ".",
+    description="The answer shows the secret, this once. A webhook that fails is sent again after "
+    + ", ".join(f"{delay:,} s" for delay in RETRY_DELAYS_S)
+    + ", each a tenth more or less.",
 )
 async def create_endpoint(call: Writer, body: NewEndpoint) -> EndpointWithSecret:
     """Makes an endpoint. The answer shows its secret, this once."""

@@ -1,11 +1,10 @@
 """What the API takes and shows of endpoints and deliveries."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from florin.kernel.events import register
 from florin.kernel.ids import DeliveryId, EndpointId, EventId, PartnerId
@@ -72,21 +71,14 @@ class NewEndpoint(_Body):
 
 
 class EndpointChanges(_Body):
-    """What is to change; the rest stays."""
+    """What is to change; the rest stays. The defaults are never used: unset fields are left out."""
 
-    url: Url | SkipJsonSchema[None] = None
-    events: Events | SkipJsonSchema[None] = None
+    url: Url = Field(default_factory=str)
+    events: Events = Field(default_factory=list)
     description: Description | None = None
-    max_in_flight: MaxInFlight | SkipJsonSchema[None] = None
-    include_partners: IncludePartners | SkipJsonSchema[None] = None
-    status: EndpointStatus | SkipJsonSchema[None] = None
-
-    @field_validator("url", "events", "max_in_flight", "include_partners", "status", mode="before")
-    @classmethod
-    def _not_null(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("cannot be null: leave it out, or give a value")
-        return value
+    max_in_flight: MaxInFlight = Field(default_factory=int)
+    include_partners: IncludePartners = Field(default_factory=bool)
+    status: EndpointStatus = Field(default_factory=lambda: EndpointStatus.ENABLED)
 
 
 class Rotation(_Body):
@@ -108,6 +100,7 @@ class EndpointView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: EndpointId
+    object: Literal["webhook_endpoint"] = "webhook_endpoint"
     partner_id: PartnerId | None
     include_partners: bool
     url: str
@@ -142,6 +135,7 @@ class DeliveryView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: DeliveryId
+    object: Literal["webhook_delivery"] = "webhook_delivery"
     endpoint_id: EndpointId
     event_id: EventId
     event_type: str

@@ -18,7 +18,7 @@ from florin.ledger.http.schemas import (
     NoteRequest,
     TransferResponse,
 )
-from florin.ledger.http.transfers import key_for
+from florin.ledger.http.transfers import key_for, told
 from florin.ledger.model import HoldAction, HoldStatus, Posting, Settlement, TransferKind
 from florin.ledger.service import Ledger
 
@@ -48,7 +48,7 @@ async def place_hold(call: Write, body: HoldRequest) -> Any:
             expires_at=body.expires_at,
         ),
     )
-    return render.hold(placed)
+    return render.hold(told(call, placed))
 
 
 @router.get("/v1/holds", summary="List holds", responses=problems())
@@ -105,7 +105,7 @@ async def post_hold(call: Write, hold_id: HoldId, body: HoldPostRequest | None =
             metadata=asked.metadata,
         ),
     )
-    return render.transfer(posted)
+    return render.transfer(told(call, posted))
 
 
 @router.post(
@@ -130,4 +130,4 @@ async def void_hold(call: Write, hold_id: HoldId, body: NoteRequest | None = Non
             metadata=note.metadata,
         ),
     )
-    return render.transfer(voided)
+    return render.transfer(told(call, voided))

@@ -1,6 +1,6 @@
 """Transfers: one, a batch, a reversal."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -24,7 +24,7 @@ from florin.ledger.http.schemas import (
     TransferRequest,
     TransferResponse,
 )
-from florin.ledger.model import Posting, Reversing, Transfer, TransferKind
+from florin.ledger.model import Hold, Posting, Reversing, Transfer, TransferKind
 from florin.ledger.service import Ledger
 
 router = APIRouter(tags=["ledger"])
@@ -53,6 +53,16 @@ def key_for(call: Call, target: UUID) -> Idempotency:
     return idempotency(call.principal.actor, call.operation, call.idempotency_key, body)
 
 
+Answer = TypeVar("Answer", Transfer, Hold)
+
+
+def told(call: Call, answer: Answer) -> Answer:
+    """The answer, marked in the response's headers where a key hears it again."""
+    if answer.replayed:
+        call.mark_replayed()
+    return answer
+
+
 @lean.post(
     "/v1/transfers",
     status_code=201,
@@ -65,7 +75,7 @@ async def post_transfer(call: Write, body: TransferRequest) -> dict[str, Any]:
     posted = await service.post_transfer(
         call.rooms[Ledger], call.tenant_id, posting_of(body, call.idempotency())
     )
-    return render.transfer(posted)
+    return render.transfer(told(call, posted))
 
 
 @lean.post(
@@ -77,12 +87,12 @@ async def post_transfer(call: Write, body: TransferRequest) -> dict[str, Any]:
 async def post_transfers(call: Write, body: BatchRequest) -> dict[str, Any]:
     """Posts up to 1,000 transfers, each on its own and with a key of its own, in their order."""
     keys = _keys(call)
-    told = await service.post_transfers(
+    answers = await service.post_transfers(
         call.rooms[Ledger],
         call.tenant_id,
         [posting_of(item, key) for item, key in zip(body.transfers, keys, strict=True)],
     )
-    return {"data": [_batch_answer(index, answer) for index, answer in enumerate(told)]}
+    return {"data": [_batch_answer(index, answer) for index, answer in enumerate(answers)]}
 
 
 def _keys(call: Call) -> list[Idempotency]:
@@ -160,4 +170,4 @@ async def reverse_transfer(call: Write, transfer_id: TransferId, body: NoteReque
             metadata=note.metadata,
         ),
     )
-    return render.transfer(reversal)
+    return render.transfer(told(call, reversal))

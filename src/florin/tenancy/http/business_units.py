@@ -92,7 +92,5 @@ async def patch_business_unit(
 ) -> BusinessUnitShown:
     """Changes or moves a business unit."""
     tenants_only(call)
-    unit = await service.change_business_unit(
-        call.rooms[Tenancy], call.tenant_id, unit_id, body.model_dump(exclude_unset=True)
-    )
+    unit = await service.change_business_unit(call.rooms[Tenancy], call.tenant_id, unit_id, body.given())
     return BusinessUnitShown.model_validate(unit)

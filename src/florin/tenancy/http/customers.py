@@ -106,6 +106,6 @@ async def patch_customer(call: Write, customer_id: CustomerId, body: CustomerCha
         call.tenant_id,
         customer_id,
         call.principal.partner_id,
-        body.model_dump(exclude_unset=True),
+        body.given(),
     )
     return CustomerShown.model_validate(customer)

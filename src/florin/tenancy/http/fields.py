@@ -57,6 +57,10 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    def given(self) -> dict[str, Any]:
+        """The fields that the request names, ids as UUIDs."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
 
 class Shown(BaseModel):
     """An answer, read off a dataclass."""

@@ -71,7 +71,7 @@ class PartnerChanges(Body):
 async def create_partner(call: Write, body: NewPartner) -> PartnerShown:
     """Makes a partner. Give it a key with POST /v1/api-keys."""
     tenants_only(call)
-    partner = await service.create_partner(call.rooms[Tenancy], call.tenant_id, **body.model_dump())
+    partner = await service.create_partner(call.rooms[Tenancy], call.tenant_id, **body.given())
     return PartnerShown.model_validate(partner)
 
 
@@ -107,9 +107,7 @@ async def read_partner(call: Read, partner_id: PartnerId) -> PartnerShown:
 async def patch_partner(call: Write, partner_id: PartnerId, body: PartnerChanges) -> PartnerShown:
     """Changes a partner."""
     tenants_only(call)
-    partner = await service.change_partner(
-        call.rooms[Tenancy], call.tenant_id, partner_id, body.model_dump(exclude_unset=True)
-    )
+    partner = await service.change_partner(call.rooms[Tenancy], call.tenant_id, partner_id, body.given())
     return PartnerShown.model_validate(partner)
 
 

@@ -83,7 +83,5 @@ async def read_tenant(call: Read) -> TenantShown:
 async def patch_tenant(call: Write, body: TenantChanges) -> TenantShown:
     """Changes the tenant's details, in the mode of the key."""
     tenants_only(call)
-    changed = await change_tenant(
-        call.rooms[Tenancy], call.tenant_id, body.model_dump(mode="json", exclude_unset=True)
-    )
+    changed = await change_tenant(call.rooms[Tenancy], call.tenant_id, body.given())
     return TenantShown.model_validate(changed)

@@ -89,32 +89,6 @@ $$;
 GRANT EXECUTE ON FUNCTION payments.open(integer, uuid[], uuid[], uuid[], smallint[], text[], jsonb, double precision)
     TO florin_app;
 
--- Writes ledger transfers for legs that ledger.apply has posted. Two legs or more per item.
-CREATE FUNCTION payments.record_transfers(
-    p_tenant integer, p_now timestamptz, p_transfers uuid[], p_refusals text[], p_description text,
-    p_accounts uuid[], p_leg_item integer[], p_leg_account integer[], p_leg_amount bigint[], p_seqs bigint[]
-) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-    v_written bigint;
-BEGIN
-    WITH written AS (
-        INSERT INTO ledger.transfers
-            (tenant_id, id, kind, recorded_at, effective_at, account_ids, amounts, entry_seqs, description)
-        SELECT p_tenant, p_transfers[l.item], 'transfer', p_now, p_now, array_agg(p_accounts[l.account]),
-               array_agg(l.amount), array_agg(l.seq), p_description
-        FROM unnest(p_leg_item, p_leg_account, p_leg_amount, p_seqs) AS l (item, account, amount, seq)
-        WHERE p_refusals[l.item] IS NULL
-        GROUP BY l.item
-        RETURNING id
-    )
-    SELECT count(*) INTO v_written FROM written;
-END
-$$;
-GRANT EXECUTE ON FUNCTION payments.record_transfers(integer, timestamptz, uuid[], text[], text, uuid[], integer[],
-    integer[], bigint[], bigint[]) TO florin_app;
-
 -- Writes down what the provider made of attempts: status and counters, ledger postings, events, and the
 -- answer of the request. An attempt is settled once; a late or second outcome changes nothing.
 --   p_outcomes  succeeded, authorized, requires_action, pending, failed, or unknown (no answer came)
@@ -142,14 +116,15 @@ CREATE FUNCTION payments.settle(
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    v_now       timestamptz := clock_timestamp();
-    v_verdicts  text[];
-    v_targets   text[];     -- null: stays where it is
-    v_references text[];
-    v_slots     uuid[];
-    v_statuses  smallint[];
-    v_applied   record;
-    v_answered  bigint;
+    v_now         timestamptz := clock_timestamp();
+    v_verdicts    text[];
+    v_targets     text[];      -- null: stays where it is
+    v_references  text[];
+    v_slots       uuid[];
+    v_statuses    smallint[];
+    v_applied     record;
+    v_seqs        bigint[];
+    v_answered    bigint;
 BEGIN
     PERFORM kernel.require_tenant(p_tenant);
 
@@ -182,24 +157,34 @@ BEGIN
             array_fill(NULL::text, ARRAY[cardinality(p_payments)]), p_transfers, v_verdicts,
             p_leg_item, p_leg_account, p_leg_amount, NULL, NULL);
         v_verdicts := v_applied.refusals;
-        PERFORM payments.record_transfers(p_tenant, v_now, p_transfers, v_verdicts, 'Payment captured',
-            p_accounts, p_leg_item, p_leg_account, p_leg_amount, v_applied.seqs);
+        v_seqs := v_applied.seqs;
     END IF;
 
-    UPDATE payments.attempts a
-    SET status = i.outcome, provider_reference = i.reference, decline_code = i.code,
-        message = i.message, transfer_id = CASE i.outcome WHEN 'succeeded' THEN i.transfer END,
-        settled_at = CASE WHEN i.inquire_s IS NULL THEN v_now END, next_inquiry_at = i.inquire_at
-    FROM (
-        SELECT u.*, v_now + make_interval(secs => u.inquire_s) AS inquire_at
-        FROM unnest(p_payments, p_numbers, p_outcomes, v_references, p_codes, p_messages, p_transfers, p_inquire_s,
-            v_verdicts) AS u (payment, number, outcome, reference, code, message, transfer, inquire_s, verdict)
-        WHERE u.verdict IS NULL
-    ) i
-    WHERE a.tenant_id = p_tenant AND a.payment_id = i.payment AND a.number = i.number;
-
     RETURN QUERY
-    WITH moved AS (
+    WITH posted AS (
+        INSERT INTO ledger.transfers
+            (tenant_id, id, kind, recorded_at, effective_at, account_ids, amounts, entry_seqs, description)
+        SELECT p_tenant, p_transfers[l.item], 'transfer', v_now, v_now, array_agg(p_accounts[l.account]),
+               array_agg(l.amount), array_agg(l.seq), 'Payment captured'
+        FROM unnest(p_leg_item, p_leg_account, p_leg_amount, v_seqs) AS l (item, account, amount, seq)
+        WHERE v_verdicts[l.item] IS NULL
+        GROUP BY l.item
+        RETURNING id
+    ), tried AS (
+        UPDATE payments.attempts a
+        SET status = i.outcome, provider_reference = i.reference, decline_code = i.code, message = i.message,
+            transfer_id = CASE i.outcome WHEN 'succeeded' THEN i.transfer END,
+            settled_at = CASE WHEN i.inquire_s IS NULL THEN v_now END, next_inquiry_at = i.inquire_at
+        FROM (
+            SELECT u.*, v_now + make_interval(secs => u.inquire_s) AS inquire_at
+            FROM unnest(p_payments, p_numbers, p_outcomes, v_references, p_codes, p_messages, p_transfers,
+                p_inquire_s, v_verdicts) AS u (payment, number, outcome, reference, code, message, transfer,
+                inquire_s, verdict)
+            WHERE u.verdict IS NULL
+        ) i
+        WHERE a.tenant_id = p_tenant AND a.payment_id = i.payment AND a.number = i.number
+        RETURNING a.number
+    ), moved AS (
         UPDATE payments.payments p
         SET status = i.target,
             authorized = CASE WHEN i.target IN ('authorized', 'completed') THEN p.amount ELSE p.authorized END,
@@ -215,7 +200,9 @@ BEGIN
         WHERE p.tenant_id = p_tenant AND p.id = i.payment AND i.verdict IS NULL AND i.target IS NOT NULL
         RETURNING i.item, p AS payment
     ), shown AS MATERIALIZED (
-        SELECT m.item, (m.payment).id AS id, (m.payment).partner_id AS partner_id, (m.payment).status AS status,
+        -- An integer here: a cast further down would not be leakproof, and row-level security would keep
+        -- the index of the idempotency keys from being used.
+        SELECT m.item::integer AS item, (m.payment).id AS id, (m.payment).partner_id AS partner_id, (m.payment).status AS status,
                jsonb_strip_nulls(to_jsonb(m.payment)) AS data
         FROM moved m
     ), told AS (
@@ -230,7 +217,7 @@ BEGIN
         WHERE k.tenant_id = p_tenant AND k.slot = v_slots[s.item] AND k.answer IS NULL
         RETURNING k.slot
     )
-    SELECT s.item::integer, NULL::text, s.data::text FROM shown s;
+    SELECT s.item, NULL::text, s.data::text FROM shown s;
 
     GET DIAGNOSTICS v_answered = ROW_COUNT;
     IF v_answered = cardinality(p_payments) THEN

@@ -261,8 +261,18 @@ BEGIN
             array_fill(NULL::text, ARRAY[cardinality(p_ids)]), p_transfers, v_verdicts,
             p_leg_item, p_leg_account, p_leg_amount, NULL, NULL);
         v_verdicts := v_applied.refusals;
-        PERFORM payments.record_transfers(p_tenant, v_now, p_transfers, v_verdicts, NULL,
-            p_accounts, p_leg_item, p_leg_account, p_leg_amount, v_applied.seqs);
+        WITH posted AS (
+            INSERT INTO ledger.transfers
+                (tenant_id, id, kind, recorded_at, effective_at, account_ids, amounts, entry_seqs, description)
+            SELECT p_tenant, p_transfers[l.item], 'transfer', v_now, v_now, array_agg(p_accounts[l.account]),
+                   array_agg(l.amount), array_agg(l.seq),
+                   CASE v_kinds[l.item] WHEN 'refund' THEN 'Refund completed' ELSE 'Payment captured' END
+            FROM unnest(p_leg_item, p_leg_account, p_leg_amount, v_applied.seqs) AS l (item, account, amount, seq)
+            WHERE v_verdicts[l.item] IS NULL
+            GROUP BY l.item
+            RETURNING id
+        )
+        SELECT count(*) INTO v_written FROM posted;
     END IF;
 
     FOR i IN 1 .. cardinality(p_ids) LOOP

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from psycopg import AsyncConnection
 
+from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Connection, Database
 from florin.kernel.errors import Unauthenticated
 from florin.kernel.http.call import Principal, Rooms
@@ -21,13 +22,14 @@ from florin.kernel.idempotency import Idempotency, idempotency
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
 from florin.ledger.service import Ledger
-from florin.payments.http import router
-from florin.payments.model import NewPayment, OperationKind, Snapshot
-from florin.payments.operations import NewOperation, operate
+from florin.payments.http import routers
+from florin.payments.model import NewOperation, NewPayment, OperationKind, Snapshot
+from florin.payments.operations import operate
 from florin.payments.room import Pacing, Payments
 from florin.payments.service import create_payment
 from florin.providers.provider import (
     Charge,
+    EventKind,
     InvalidWebhook,
     Method,
     Outcome,
@@ -35,6 +37,7 @@ from florin.providers.provider import (
     OutcomeUnknown,
     ProviderEvent,
 )
+from florin.tenancy.service import Tenancy
 from tests.conftest import AllDatabaseUrls
 
 CARD = Method("card", "tok_success", None)
@@ -123,7 +126,7 @@ class FakeProvider:
         return [
             ProviderEvent(
                 event["id"],
-                event["kind"],
+                EventKind(event["kind"]),
                 event["reference"],
                 Outcome(OutcomeStatus(event["status"]), event.get("theirs"), None, None, None),
             )
@@ -162,7 +165,9 @@ def provider() -> FakeProvider:
 def payments(database: Database, provider: FakeProvider) -> Payments:
     """Opened payments that ask again at once."""
     pacing = Pacing(grace_s=0.2, unknown_s=0, pending_s=0, action_s=0)
-    return Payments(database, Ledger(database), {"sandbox": provider}, Notifier(database), pacing=pacing)
+    notifier = Notifier(database)
+    tenancy = Tenancy(database, notifier, KeyRing({"k1": bytes(32)}))
+    return Payments(database, Ledger(database), tenancy, {"sandbox": provider}, notifier, pacing=pacing)
 
 
 def fresh_key() -> Idempotency:
@@ -183,9 +188,9 @@ class Books:
         return answer.snapshot
 
     async def operate(
-        self, kind: OperationKind, payment: Snapshot, amount_minor: int | None = None, **options: bool
+        self, kind: OperationKind, payment: Snapshot, amount_minor: int | None = None, *, final: bool = False
     ) -> Snapshot:
-        request = NewOperation(kind, UUID(payment["id"]), amount_minor, **options)
+        request = NewOperation(kind, UUID(payment["id"]), amount_minor, final=final)
         answer = await operate(self.payments, self.tenant_id, None, request, fresh_key())
         return answer.snapshot
 
@@ -271,7 +276,8 @@ async def client(payments: Payments, tenant_id: int) -> AsyncIterator[httpx.Asyn
     """The room behind the real gate, called with the tenant's key unless the test says otherwise."""
     app = FastAPI()
     install_problems(app)
-    app.include_router(router)
+    for router in routers:
+        app.router.routes.extend(router.routes)
     rooms = Rooms()
     rooms.add(payments)
     app.state.rooms = rooms

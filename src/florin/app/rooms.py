@@ -57,7 +57,8 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             await apply_provider_event(payments, "sandbox", headers, body)
 
         providers = open_providers(settings, deliver_webhook=deliver)
-        payments = Payments(database, ledger, providers, notifier)
+        tenancy = Tenancy(database, notifier, keys)
+        payments = Payments(database, ledger, tenancy, providers, notifier)
         for room in (
             settings,
             database,
@@ -67,7 +68,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             meter,
             ledger,
             payments,
-            Tenancy(database, notifier, keys),
+            tenancy,
             Access(database, notifier, listener=listener, settings=settings, meter=meter),
             Webhooks(database, notifier, keys, confinement(settings)),
         ):

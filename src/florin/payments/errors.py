@@ -102,12 +102,6 @@ class LedgerRefused(Conflict):
     code = "ledger_refused"
 
 
-class WebhookRefused(Refusal):
-    """The message does not prove that it comes from the provider."""
-
-    code = "webhook_refused"
-
-
 _PARAMS: Final = {
     "refund_exceeds_remaining": "amount",
     "capture_exceeds_remaining": "amount",

@@ -10,14 +10,13 @@ import structlog
 from florin.kernel.errors import Refusal
 from florin.kernel.ids import MalformedId
 from florin.payments import store
-from florin.payments.errors import ProviderNotFound, WebhookRefused
+from florin.payments.errors import ProviderNotFound
 from florin.payments.model import AttemptStatus, Reference, charge_of, operation_reference
 from florin.payments.operations import ask
 from florin.payments.room import Payments
 from florin.payments.service import send
 from florin.payments.store import DueAttempt, DueOperation
 from florin.providers.provider import (
-    InvalidWebhook,
     NotSent,
     Outcome,
     OutcomeStatus,
@@ -86,7 +85,7 @@ async def _recover_attempt(payments: Payments, tenant_id: int, due: DueAttempt) 
         return
     if outcome is None and due.status in _UNSENT:
         # They never heard of it, and the reference keeps a late arrival from charging twice.
-        fresh = due.age_s < payments.pacing.retry_for_s
+        fresh = due.age_s < payments.pacing.charge_again_for_s
         outcome = await send(provider, charge, unsent=None) if fresh else _NEVER_CHARGED
     finding = payments.finding(outcome, inquiries=due.inquiries)
     await payments.settle(tenant_id, due.payment, due.number, finding)
@@ -105,7 +104,7 @@ async def _recover_operation(payments: Payments, tenant_id: int, due: DueOperati
         outcome = None
     else:
         if outcome is None:
-            fresh = due.age_s < payments.pacing.retry_for_s
+            fresh = due.age_s < payments.pacing.operate_again_for_s
             outcome = (
                 await ask(payments, tenant_id, operation, due.payment, unsent=None)
                 if fresh
@@ -127,16 +126,13 @@ async def apply_provider_event(
 
     Raises:
         ProviderNotFound: this process reaches no provider of that name.
-        WebhookRefused: the signature is missing or wrong.
+        InvalidWebhook: the signature is missing or wrong.
         Unavailable: the database is away; the provider will send it again.
     """
     provider = payments.providers.get(provider_name)
     if provider is None:
         raise ProviderNotFound
-    try:
-        events = provider.parse_webhook(headers, body)
-    except InvalidWebhook as error:
-        raise WebhookRefused from error
+    events = provider.parse_webhook(headers, body)
     applied = 0
     for event in events:
         try:

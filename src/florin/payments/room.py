@@ -22,6 +22,7 @@ from florin.payments.model import (
     Snapshot,
 )
 from florin.providers.provider import Outcome, OutcomeStatus, Provider
+from florin.tenancy.service import Tenancy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,12 @@ class Pacing:
     longest_s: float = 3600
     """Each inquiry waits twice as long as the one before, up to this."""
 
-    retry_for_s: float = 3600
-    """What the provider never heard of is sent again, under the same reference, up to this age."""
+    charge_again_for_s: float = 60
+    """A charge that the provider never heard of is sent again, under the same reference, up to this
+    age. Later it fails: nobody wants to be charged for what they gave up long ago."""
+
+    operate_again_for_s: float = 24 * 3600
+    """The same for captures, cancellations and refunds, which are owed however late."""
 
 
 class Payments:
@@ -54,6 +59,7 @@ class Payments:
         self,
         database: Database,
         ledger: Ledger,
+        tenancy: Tenancy,
         providers: Mapping[str, Provider],
         notifier: Notifier,
         *,
@@ -61,6 +67,7 @@ class Payments:
     ) -> None:
         self.database = database
         self.ledger = ledger
+        self.tenancy = tenancy
         self.providers = providers
         self.default_provider = next(iter(providers))
         self.notifier = notifier

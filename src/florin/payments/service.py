@@ -30,6 +30,8 @@ from florin.payments.model import (
 )
 from florin.payments.room import Payments
 from florin.providers.provider import Charge, NotSent, Outcome, OutcomeStatus, OutcomeUnknown, Provider
+from florin.tenancy.errors import CustomerNotFound
+from florin.tenancy.service import get_customer
 
 METHODS: Final = frozenset({"card", "upi"})
 
@@ -51,7 +53,7 @@ async def create_payment(
     provider that does not answer leaves it `processing`.
 
     Raises:
-        CurrencyNotSupported, MethodNotSupported: nothing was written.
+        CurrencyNotSupported, MethodNotSupported, CustomerNotFound: nothing was written.
         IdempotencyKeyReused, RequestInFlight.
     """
     if request.currency not in await payments.currencies():
@@ -62,6 +64,8 @@ async def create_payment(
         raise MethodNotSupported(
             f"{request.method.type} is not taken here: card and upi are", param="method.type"
         )
+    if request.customer_id is not None:
+        await _check_customer(payments, tenant_id, partner_id, request.customer_id)
     payment_id = new_id()
     item = Opening(payment_id, idempotency, partner_id, payments.default_provider, request)
     opened = await payments.opening.call(tenant_id, item)
@@ -90,6 +94,15 @@ async def create_payment(
     }
     settled = await payments.settle(tenant_id, known, 1, payments.finding(outcome))
     return Answer(settled.payment)
+
+
+async def _check_customer(
+    payments: Payments, tenant_id: int, partner_id: UUID | None, customer_id: UUID
+) -> None:
+    try:
+        await get_customer(payments.tenancy, tenant_id, customer_id, partner_id)
+    except CustomerNotFound:
+        raise CustomerNotFound(param="customer") from None
 
 
 async def send(provider: Provider, charge: Charge, *, unsent: Outcome | None = UNREACHABLE) -> Outcome | None:

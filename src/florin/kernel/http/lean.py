@@ -69,9 +69,12 @@ class LeanRoute(APIRoute):
         call.require(self.scope)
         call.operation = f"{call.method} {self.path_format}"
         arguments: dict[str, Any] = {"call": call}
-        try:
-            for name, adapter in self._path_ids.items():
+        for name, adapter in self._path_ids.items():
+            try:
                 arguments[name] = adapter.validate_python(path_params[name])
+            except ValidationError as error:
+                raise from_pydantic(error, name) from None
+        try:
             if self._body is not None:
                 arguments["body"] = self._body.model_validate_json(call.body)
         except ValidationError as error:

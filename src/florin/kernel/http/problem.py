@@ -80,9 +80,12 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, drop: int = 0) -> Re
     return InvalidRequest(f"{first['param']}: {first['detail']}", param=first["param"], errors=fields)
 
 
-def from_pydantic(error: ValidationError) -> Refusal:
-    """The refusal for a body that pydantic would not take."""
-    return from_validation(error.errors(include_url=False, include_context=True, include_input=False))
+def from_pydantic(error: ValidationError, name: str | None = None) -> Refusal:
+    """The refusal for a body that pydantic would not take, or for the path parameter of that name."""
+    errors = error.errors(include_url=False, include_context=True, include_input=False)
+    if name is None:
+        return from_validation(errors)
+    return from_validation([{**one, "loc": (name, *one["loc"])} for one in errors])
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:

@@ -41,7 +41,7 @@ Write = Annotated[Call, Depends(requires("payments:write"))]
     status_code=201,
     summary="Take a payment",
     response_model=PaymentView,
-    responses=problems(409),
+    responses=problems(404, 409),
     openapi_extra=IDEMPOTENCY,
 )
 async def take(call: Write, body: PaymentRequest) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Received(BaseModel):
     "/{name}/webhooks",
     summary="Receive a provider's message",
     response_model=Received,
-    responses={code: what for code, what in problems(404).items() if code in (400, 404, 413, 503)},
+    responses={code: what for code, what in problems(404).items() if code not in (401, 403, 429)},
 )
 async def receive(
     request: Request, name: Annotated[str, Path(max_length=40, pattern=r"^[a-z0-9_]+$")]

@@ -29,7 +29,6 @@ from florin.ledger.errors import (
     CurrencyUnknown,
     HoldClosed,
     HoldNotFound,
-    TransferNotFound,
 )
 from florin.ledger.model import (
     Account,

@@ -6,6 +6,7 @@ reads by the types of the function they go to, and statements are prepared once 
 """
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,9 @@ Parameter = str | int | float | UUID | datetime | Sequence[object] | None
 """What has a text that PostgreSQL reads; sequences become array literals."""
 
 _prepared: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
+_numbers = itertools.count()
+_WITH_PREPARATION = 2
+"""How many results a statement has that is sent for the first time on its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,20 @@ async def run_pipeline(connection: Connection, statements: Sequence[Statement]) 
     try:
         pgconn.enter_pipeline_mode()
         known = _prepared.setdefault(connection, {})
-        expected = [_send(pgconn, *sent, known) for sent in zip(statements, values, strict=True)]
+        names = dict(known)
+        expected = [_send(pgconn, *sent, names) for sent in zip(statements, values, strict=True)]
         pgconn.pipeline_sync()
         results = await _receive(pgconn, sum(expected) + 1)
         pgconn.exit_pipeline_mode()
     except BaseException:
         await connection.close()
         raise
+    at = 0
+    for statement, results_of_it in zip(statements, expected, strict=True):
+        # What the server says it has prepared, and no more: after an error it skips the rest.
+        if results_of_it == _WITH_PREPARATION and results[at].status == ExecStatus.COMMAND_OK:
+            known[statement.sql] = names[statement.sql]
+        at += results_of_it
     return _rows(connection, results, expected)
 
 
@@ -69,10 +80,10 @@ def _send(pgconn: PGconn, statement: Statement, values: list[bytes | None], know
     if name is not None:
         pgconn.send_query_prepared(name, values)
         return 1
-    name = known[statement.sql] = b"florin_%d" % len(known)
+    name = known[statement.sql] = b"florin_%d" % next(_numbers)
     pgconn.send_prepare(name, statement.sql)
     pgconn.send_query_prepared(name, values)
-    return 2
+    return _WITH_PREPARATION
 
 
 def _text(value: Parameter) -> bytes | None:

@@ -65,3 +65,20 @@ async def test_no_more_leaves_an_account_than_it_has(books: Books) -> None:
     assert sum(isinstance(answer, InsufficientFunds) for answer in told) == 60 - 14
     assert (await books.balance(wallet)).balance_minor == 2
     await books.assert_sound()
+
+
+async def test_no_more_is_posted_of_a_hold_than_it_reserves(books: Books) -> None:
+    cash, shop = await books.open(AccountType.ASSET), await books.open()
+    processes = [Ledger(books.ledger.database) for _ in range(4)]
+    placed = await processes[0].posting.call(books.tenant_id, holding((cash, 100), (shop, -100)))
+    # Another hold's reserve: what this one took too much would be taken from there.
+    await processes[0].posting.call(books.tenant_id, holding((cash, 100), (shop, -100)))
+    parts = (
+        processes[n % 4].holding.call(books.tenant_id, settling(placed.transfer_id, amount_minor=7))
+        for n in range(60)
+    )
+    told = await asyncio.gather(*parts, return_exceptions=True)
+    assert sum(isinstance(answer, HoldAmountExceeded) for answer in told) == 60 - 14
+    held = await books.balance(shop)
+    assert (held.balance_minor, held.pending_credits_minor) == (98, 102)
+    await books.assert_sound()

@@ -228,7 +228,7 @@ def test_the_database_agrees_with_the_model(runner: asyncio.Runner, database_url
         run_state_machine_as_test(
             lambda: Machine(runner, database, database_urls.root),  # type: ignore[arg-type]
             settings=settings(
-                max_examples=60,
+                max_examples=40,
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -75,7 +75,6 @@ async def partner(tenancy: Tenancy, twins: tuple[Tenant, Tenant]) -> Partner:
 def application(tenancy: Tenancy, access: Access) -> Gate:
     """The routes of both rooms behind the gate, refusals rendered as the API does."""
     app = FastAPI()
-
     install_problems(app)
     for router in (*tenancy_http.routers, *access_http.routers):
         app.include_router(router)

@@ -149,11 +149,12 @@ def bench(
     only: Annotated[list[str] | None, typer.Option(help="Only these parts; may be repeated.")] = None,
 ) -> None:
     """Measure Florin against the same SQL called once per item; ratios within one run."""
-    from florin.bench.load import LoadFailed  # noqa: PLC0415
-    from florin.bench.run import run_bench  # noqa: PLC0415
+    from florin.cli.bench.load import LoadFailed  # noqa: PLC0415
+    from florin.cli.bench.run import run_bench  # noqa: PLC0415
 
     try:
-        run_async(run_bench(output, quick=quick, only=only or []))
+        directory = Path(".florin-bench").resolve()
+        run_async(run_bench(output, directory, quick=quick, only=only or []))
     except LoadFailed as error:
         fail(str(error))
 

@@ -16,10 +16,10 @@ CONNECTION_LOST = (OperationalError, InterfaceError, PoolTimeout)
 
 
 async def _configure(connection: Connection) -> None:
-    # psycopg answers a ROLLBACK with DEALLOCATE ALL once it has prepared anything of its own, and that
-    # takes the statements of kernel/pipeline.py along. So it prepares nothing.
-    connection.prepare_threshold = None
     await connection.set_autocommit(True)
+    # A psycopg that prepares statements says DEALLOCATE ALL after every rollback, and would take those
+    # of florin.kernel.pipeline along.
+    connection.prepare_threshold = None
 
 
 class Database:

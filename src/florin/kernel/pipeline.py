@@ -6,14 +6,15 @@ reads by the types of the function they go to, and statements are prepared once 
 """
 
 import asyncio
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count as counter
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from psycopg import Error
 from psycopg.adapt import Transformer
 from psycopg.errors import InternalError, OperationalError, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
@@ -25,10 +26,8 @@ from florin.kernel.db import Connection
 Parameter = str | int | float | UUID | datetime | Sequence[object] | None
 """What has a text that PostgreSQL reads; sequences become array literals."""
 
+_numbers = counter(1)
 _prepared: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
-_numbers = itertools.count()
-_WITH_PREPARATION = 2
-"""How many results a statement has that is sent for the first time on its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +53,29 @@ async def run_pipeline(connection: Connection, statements: Sequence[Statement]) 
     try:
         pgconn.enter_pipeline_mode()
         known = _prepared.setdefault(connection, {})
-        names = dict(known)
-        expected = [_send(pgconn, *sent, names) for sent in zip(statements, values, strict=True)]
+        fresh: list[bytes] = []
+        expected = [_send(pgconn, *sent, known, fresh) for sent in zip(statements, values, strict=True)]
         pgconn.pipeline_sync()
         results = await _receive(pgconn, sum(expected) + 1)
         pgconn.exit_pipeline_mode()
     except BaseException:
         await connection.close()
         raise
-    at = 0
-    for statement, results_of_it in zip(statements, expected, strict=True):
-        # What the server says it has prepared, and no more: after an error it skips the rest.
-        if results_of_it == _WITH_PREPARATION and results[at].status == ExecStatus.COMMAND_OK:
-            known[statement.sql] = names[statement.sql]
-        at += results_of_it
-    return _rows(connection, results, expected)
+    try:
+        return _rows(connection, results, expected)
+    except Error:
+        for prepared in fresh:  # by now, or skipped after the error: prepare anew, under another name
+            del known[prepared]
+        raise
 
 
-def _send(pgconn: PGconn, statement: Statement, values: list[bytes | None], known: dict[bytes, bytes]) -> int:
+def _send(
+    pgconn: PGconn,
+    statement: Statement,
+    values: list[bytes | None],
+    known: dict[bytes, bytes],
+    fresh: list[bytes],
+) -> int:
     """Sends one statement and returns how many results it will have."""
     if not values:
         pgconn.send_query_params(statement.sql, None)
@@ -81,9 +85,10 @@ def _send(pgconn: PGconn, statement: Statement, values: list[bytes | None], know
         pgconn.send_query_prepared(name, values)
         return 1
     name = known[statement.sql] = b"florin_%d" % next(_numbers)
+    fresh.append(statement.sql)
     pgconn.send_prepare(name, statement.sql)
     pgconn.send_query_prepared(name, values)
-    return _WITH_PREPARATION
+    return 2
 
 
 def _text(value: Parameter) -> bytes | None:

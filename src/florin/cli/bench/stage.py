@@ -16,7 +16,7 @@ import aiohttp
 import psutil
 
 from florin.access.service import create_key
-from florin.bench.load import LoadFailed
+from florin.cli.bench.load import LoadFailed
 from florin.cli.platform import Platform
 from florin.kernel.database_urls import DatabaseUrls
 from florin.kernel.db import Database

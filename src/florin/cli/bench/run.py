@@ -14,9 +14,9 @@ import orjson
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from florin.bench import scripts
-from florin.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
-from florin.bench.stage import (
+from florin.cli.bench import scripts
+from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
+from florin.cli.bench.stage import (
     ACCOUNTS,
     Books,
     account_id,
@@ -91,8 +91,10 @@ class Bench:
         return write_targets(path, self.many if many else [self.one])
 
 
-async def run_bench(output: Path, *, quick: bool, only: Sequence[str]) -> None:
+async def run_bench(output: Path, directory: Path, *, quick: bool, only: Sequence[str]) -> None:
     """Runs all parts (or those named), prints the table, writes the figures as a flat JSON map.
+
+    `directory` is made for the run and removed after it.
 
     Raises:
         LoadFailed: a part is unknown, a load generator is missing, or answers were errors.
@@ -102,7 +104,6 @@ async def run_bench(output: Path, *, quick: bool, only: Sequence[str]) -> None:
         raise LoadFailed(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     require_wrk()
     allow_many_connections()
-    directory = Path(os.path.abspath(".florin-bench"))  # noqa: PTH100 - nothing else runs in this loop yet
     shutil.rmtree(directory, ignore_errors=True)
     chosen = settings().model_copy(
         update={"data_dir": directory, "database_url": None, "app_database_url": None}
@@ -265,7 +266,8 @@ async def _payment_script(bench: Bench, turn: int) -> str:
     ):
         cursor = await connection.execute(
             "SELECT id FROM ledger.accounts WHERE tenant_id = %s"
-            " AND code IN ('provider:sandbox:receivable:USD', 'partner:tenant:payable:USD') ORDER BY code DESC",
+            " AND code IN ('provider:sandbox:receivable:USD', 'partner:tenant:payable:USD')"
+            " ORDER BY code DESC",
             (bench.one.tenant_id,),
         )
         (receivable,), (payable,) = await cursor.fetchall()

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from florin.bench.stage import ACCOUNTS, FIRST_ACCOUNT
+from florin.cli.bench.stage import ACCOUNTS, FIRST_ACCOUNT
 
 
 def transfer(tenant_id: int) -> str:
@@ -19,7 +19,8 @@ BEGIN;
 SET LOCAL app.tenant_id = {tenant_id};
 SELECT refusal FROM ledger.post({tenant_id}, ARRAY[kernel.uuidv7()], ARRAY[gen_random_uuid()],
     ARRAY[gen_random_uuid()], '{{transfer}}', '{{USD}}', '{{NULL}}', '{{NULL}}', NULL,
-    ARRAY[('01900000-0000-7000-8000-' || :low::text)::uuid, ('01900000-0000-7000-8000-' || :high::text)::uuid],
+    ARRAY[('01900000-0000-7000-8000-' || :low::text)::uuid,
+          ('01900000-0000-7000-8000-' || :high::text)::uuid],
     '{{1,1}}', '{{1,2}}', '{{100,-100}}');
 COMMIT;
 \\endpipeline
@@ -53,8 +54,8 @@ COMMIT;
 \\startpipeline
 BEGIN;
 SET LOCAL app.tenant_id = {tenant_id};
-SELECT verdict FROM payments.settle({tenant_id}, ARRAY[{payment_id}], '{{1}}', '{{succeeded}}', '{{sbx_bench}}',
-    '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', ARRAY[kernel.uuidv7()],
+SELECT verdict FROM payments.settle({tenant_id}, ARRAY[{payment_id}], '{{1}}', '{{succeeded}}',
+    '{{sbx_bench}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', ARRAY[kernel.uuidv7()],
     '{{{accounts[0]},{accounts[1]}}}', '{{1,1}}', '{{{positions}}}', '{{4200,-4200}}');
 COMMIT;
 \\endpipeline

@@ -44,7 +44,10 @@ class ArrayFunction(Generic[Item, Answer]):
     """
 
     statement: str
-    """`SELECT * FROM ledger.post(%s, ...)`: the tenant first, then what `encode` gives."""
+    """`SELECT * FROM ledger.post(%s, ...)`: the tenant first, then what `encode` gives.
+
+    Or with `$1`, `$2` ... of its own, where a value stands in several places.
+    """
 
     encode: Callable[[Sequence[Item]], Sequence[Parameter]]
     """The parameters after the tenant, as text that the server reads: `array(...)`, JSON, numbers."""

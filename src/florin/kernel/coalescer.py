@@ -107,7 +107,12 @@ class Coalescer(Generic[Item, Answer]):
     def _take_off(self) -> None:
         flight = asyncio.get_running_loop().create_task(self._fly())
         self._flying.add(flight)
-        flight.add_done_callback(self._flying.discard)
+        flight.add_done_callback(self._landed)
+
+    def _landed(self, flight: "asyncio.Task[None]") -> None:
+        self._flying.discard(flight)
+        if self._waiting and len(self._flying) < self._flights:
+            self._take_off()  # for whoever called between its last look and now
 
     async def _fly(self) -> None:
         # A new task starts after the callers that are ready now: they join this group.

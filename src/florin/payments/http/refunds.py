@@ -23,8 +23,8 @@ from florin.payments.views import RefundView, render_refund
 router = APIRouter(prefix="/v1/refunds", tags=["refunds"])
 lean = APIRouter(prefix="/v1/refunds", tags=["refunds"], route_class=LeanRoute)
 
-Read = Annotated[Call, Depends(requires("payments:read"))]
-Write = Annotated[Call, Depends(requires("payments:write"))]
+Read = Annotated[Call, Depends(requires("refunds:read"))]
+Write = Annotated[Call, Depends(requires("refunds:write"))]
 
 
 @lean.post(

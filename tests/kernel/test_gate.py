@@ -17,6 +17,7 @@ from florin.kernel.http.lean import LeanRoute
 from florin.kernel.ids import AccountId, encode_id
 
 KEY = {"authorization": "Bearer good"}
+JSON = {"content-type": "application/json"}
 
 
 class Body(BaseModel):
@@ -76,7 +77,9 @@ def client() -> httpx.AsyncClient:
     app.router.routes.extend([*lean.routes, *ordinary.routes])
     door = Door()
     gate = Gate(app, routes=app.routes, rooms=Rooms(), authenticator=door, limiter=door, max_body_bytes=1000)
-    return httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://florin", headers=KEY)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(gate), base_url="http://florin", headers=KEY | JSON
+    )
 
 
 async def test_a_lean_route_answers_by_the_short_way(client: httpx.AsyncClient) -> None:

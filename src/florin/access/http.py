@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from florin.access import service
 from florin.access.errors import LimitsNotYours
 from florin.access.model import MAX_LIMIT, SCOPES, ApiKey, NewKey
 from florin.access.service import Access, made_by
+from florin.kernel.dates import Instant
 from florin.kernel.errors import Forbidden
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.problem import problems
@@ -87,7 +88,7 @@ class KeyToMake(BaseModel):
     )
     partner_id: PartnerId | None = Field(None, description="A partner's key makes keys of that partner.")
     limits: NewLimits = Field(default_factory=NewLimits)
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
 class Rotation(BaseModel):

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from florin.kernel.db import CONNECTION_LOST
 from florin.kernel.errors import InternalError, MalformedRequest, Refusal, TooLarge, Unavailable
+from florin.kernel.http.body import check_body
 from florin.kernel.http.call import CALL, Call, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import MEDIA_TYPE, render
 from florin.kernel.ids import encode_id, new_id
-from florin.kernel.pan import refuse_card_numbers
+from florin.kernel.pan import holds_card_number
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +96,9 @@ class Gate:
         given_id = headers.get(b"x-request-id")
         request_id = (
             given_id.decode()
-            if given_id is not None and _REQUEST_ID.match(given_id)
+            if given_id is not None
+            and _REQUEST_ID.match(given_id)
+            and not holds_card_number(given_id.decode())  # ids of requests are logged
             else encode_id("req", new_id())
         )
         scope["florin.request_id"] = request_id
@@ -148,7 +151,7 @@ class Gate:
             body=await self._read(headers, receive),
             answer_headers=extra,
         )
-        refuse_card_numbers(call.body)
+        check_body(call.method, headers, call.body)
         scope[CALL] = call
         lean = self._lean.get((call.method, path))
         if lean is not None:

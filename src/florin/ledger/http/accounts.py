@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from florin.kernel.dates import Instant
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import problems
@@ -16,7 +17,6 @@ from florin.ledger.http.schemas import (
     AccountCode,
     AccountResponse,
     BalanceResponse,
-    Instant,
     NewAccountRequest,
     StatementEntry,
     TrialBalanceResponse,

@@ -6,6 +6,7 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Query
 
+from florin.kernel.dates import Instant
 from florin.kernel.errors import Refusal
 from florin.kernel.http.call import Call
 from florin.kernel.http.lean import LeanRoute
@@ -19,7 +20,6 @@ from florin.ledger.http.accounts import Read, Write
 from florin.ledger.http.schemas import (
     BatchRequest,
     BatchResponse,
-    Instant,
     NoteRequest,
     TransferRequest,
     TransferResponse,

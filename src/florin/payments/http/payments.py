@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query
 from fastapi.responses import Response
-from pydantic import AwareDatetime
 
+from florin.kernel.dates import Instant
 from florin.kernel.events import public_event
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.lean import LeanRoute
@@ -72,8 +72,8 @@ async def list_payments(
     status: Annotated[PaymentStatus | None, Query()] = None,
     currency: Annotated[CurrencyCode | None, Query()] = None,
     customer: Annotated[CustomerId | None, Query()] = None,
-    created_from: Annotated[AwareDatetime | None, Query(description="Made at or after this.")] = None,
-    created_to: Annotated[AwareDatetime | None, Query(description="Made before this.")] = None,
+    created_from: Annotated[Instant | None, Query(description="Made at or after this.")] = None,
+    created_to: Annotated[Instant | None, Query(description="Made before this.")] = None,
     metadata_key: Annotated[
         str | None, Query(max_length=40, pattern=r"^[^\x00]+$", description="Has this key.")
     ] = None,

@@ -383,11 +383,15 @@ DECLARE
     v_balances    bigint[];
     v_signs       integer[];
     v_currencies  text[];
+    v_claimed     record;
+    v_applied     record;
     v_written     bigint;
 BEGIN
     PERFORM kernel.require_tenant(p_tenant);
-    SELECT c.verdicts, c.resources INTO v_claims, v_ids
-    FROM kernel.claim_slots(p_tenant, v_now, p_slots, p_digests, p_ids) c;
+    -- Assigned, not selected: a call in an expression costs a tenth of a query that scans its result.
+    v_claimed := kernel.claim_slots(p_tenant, v_now, p_slots, p_digests, p_ids);
+    v_claims := v_claimed.verdicts;
+    v_ids := v_claimed.resources;
     v_refusals := v_claims;
 
     IF NOT (c_max >= ALL (p_leg_amount) AND -c_max <= ALL (p_leg_amount) AND 0 <> ALL (p_leg_amount)) THEN
@@ -414,10 +418,14 @@ BEGIN
         FROM unnest(v_refusals, p_kinds, p_expires) WITH ORDINALITY AS r (refusal, kind, expires_at, item);
     END IF;
 
-    SELECT a.refusals, a.refused_accounts, a.seqs, a.balances, a.signs, a.currencies
-    INTO v_refusals, v_accounts, v_seqs, v_balances, v_signs, v_currencies
-    FROM ledger.apply(p_tenant, v_now, p_accounts, p_currencies, v_ids, v_refusals,
-                      p_leg_item, p_leg_account, v_amounts, v_debits, v_credits) a;
+    v_applied := ledger.apply(p_tenant, v_now, p_accounts, p_currencies, v_ids, v_refusals,
+                              p_leg_item, p_leg_account, v_amounts, v_debits, v_credits);
+    v_refusals := v_applied.refusals;
+    v_accounts := v_applied.refused_accounts;
+    v_seqs := v_applied.seqs;
+    v_balances := v_applied.balances;
+    v_signs := v_applied.signs;
+    v_currencies := v_applied.currencies;
 
     v_told := v_refusals;
     IF cardinality(array_remove(v_refusals, NULL)) > 0 THEN

@@ -100,7 +100,7 @@ CREATE TABLE payments.payments (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX payments_by_partner ON payments.payments (tenant_id, partner_id, id) WHERE partner_id IS NOT NULL;
 CREATE INDEX payments_by_customer ON payments.payments (tenant_id, customer_id, id) WHERE customer_id IS NOT NULL;
-CREATE TRIGGER starts_well BEFORE INSERT ON payments.payments
+CREATE TRIGGER starts_well AFTER INSERT ON payments.payments
     FOR EACH ROW WHEN (NEW.status NOT IN ('pending', 'processing'))
     EXECUTE FUNCTION payments.refuse_move('a payment');
 CREATE TRIGGER moves_well BEFORE UPDATE ON payments.payments

@@ -19,13 +19,16 @@ LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now        timestamptz := clock_timestamp();
+    v_claimed    record;
     v_verdicts   text[];
     v_resources  uuid[];
     v_written    bigint;
 BEGIN
     PERFORM kernel.require_tenant(p_tenant);
-    SELECT c.verdicts, c.resources INTO v_verdicts, v_resources
-    FROM kernel.claim_slots(p_tenant, v_now, p_slots, p_digests, p_ids) c;
+    -- Assigned, not selected: a call in an expression costs a tenth of a query that scans its result.
+    v_claimed := kernel.claim_slots(p_tenant, v_now, p_slots, p_digests, p_ids);
+    v_verdicts := v_claimed.verdicts;
+    v_resources := v_claimed.resources;
 
     WITH opened AS (
         INSERT INTO payments.payments AS p (tenant_id, id, partner_id, customer_id, status, currency, amount, attempts,
@@ -153,7 +156,7 @@ BEGIN
     END IF;
 
     IF p_leg_item <> '{}' THEN
-        SELECT * INTO v_applied FROM ledger.apply(p_tenant, v_now, p_accounts,
+        v_applied := ledger.apply(p_tenant, v_now, p_accounts,
             array_fill(NULL::text, ARRAY[cardinality(p_payments)]), p_transfers, v_verdicts,
             p_leg_item, p_leg_account, p_leg_amount, NULL, NULL);
         v_verdicts := v_applied.refusals;

@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from florin.access.callers import KeyHolder
-from florin.access.jobs import forget_windows
 from florin.access.limits import RateLimits
 from florin.access.service import Access, create_key
 from florin.kernel.db import Database
@@ -209,18 +208,6 @@ async def test_a_refusal_says_when_to_come_again(
     assert headers["retry-after"] == headers["ratelimit-reset"] == "3600"
     assert headers["ratelimit-remaining"] == "0"
     assert headers["ratelimit"] == '"hour";r=0;t=3600'
-
-
-async def test_windows_that_are_over_are_deleted_an_hour_late(
-    access: Access, twins: Twins, database: Database
-) -> None:
-    past = Clock()
-    past.at -= 3 * 3600
-    key = await holder(access, twins, 5, 5)
-    await Access(database, access.notifier, clock=past).admit(key)
-    await Access(database, access.notifier).admit(key)
-    assert await forget_windows(access) == 2
-    assert await forget_windows(access) == 0
 
 
 async def test_admitted_calls_are_metered_and_refused_ones_are_not(

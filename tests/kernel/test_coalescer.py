@@ -111,13 +111,13 @@ async def test_connections_cut_under_a_group_are_outlived(
 ) -> None:
     coalescer = Coalescer(database, DOUBLE)
     assert await coalescer.call(1, 1) == (2, "1")
-    cutting = True
 
     async def cut() -> None:
         async with await psycopg.AsyncConnection.connect(database_urls.root, autocommit=True) as root:
-            while cutting:
+            for _ in range(8):
                 await root.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'florin_app'"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE usename = 'florin_app' AND datname = current_database()"
                 )
                 await asyncio.sleep(0.1)
 
@@ -127,7 +127,6 @@ async def test_connections_cut_under_a_group_are_outlived(
 
     cutter = asyncio.create_task(cut())
     answers = await asyncio.gather(*(call(number) for number in range(100)))
-    cutting = False
     await cutter
     assert answers == [(number * 40, "1") for number in range(100)]
 

@@ -1,7 +1,7 @@
 """Grouped writes: concurrent calls of one SQL function travel and commit together.
 
 Each caller hands over one item and gets its own answer. While a group is on its way the next one
-gathers, so groups grow with the load by themselves and a lone caller never waits for company.
+gathers, so groups grow with the load by themselves. A lone caller never waits for company.
 One group is one transaction: per tenant one `SET LOCAL` and one call with arrays, sent as a pipeline,
 so the whole costs one round trip and one commit.
 """
@@ -24,6 +24,11 @@ from florin.kernel.pipeline import Parameter, Statement, run_pipeline
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+_CROWD = 4
+_GATHERING_S = 0.001
+"""After a crowd a group waits this long for the next: those just answered come again at once, and one
+call for all of them costs less than the wait. A lone caller never waits."""
+
 _BEGIN = Statement(b"BEGIN")
 _COMMIT = Statement(b"COMMIT")
 _TRANSIENT = (
@@ -44,7 +49,10 @@ class ArrayFunction(Generic[Item, Answer]):
     """
 
     statement: str
-    """`SELECT * FROM ledger.post(%s, ...)`: the tenant first, then what `encode` gives."""
+    """`SELECT * FROM ledger.post(%s, ...)`: the tenant first, then what `encode` gives.
+
+    Or with `$1`, `$2` ... of its own, where a value stands in several places.
+    """
 
     encode: Callable[[Sequence[Item]], Sequence[Parameter]]
     """The parameters after the tenant, as text that the server reads: `array(...)`, JSON, numbers."""
@@ -81,6 +89,7 @@ class Coalescer(Generic[Item, Answer]):
         self._patience_s = patience_s
         self._waiting: list[_Waiting[Item, Answer]] = []
         self._flying: set[asyncio.Task[None]] = set()
+        self._crowded = False
 
     async def call(self, tenant_id: int, item: Item) -> Answer:
         """The function's answer for this item.
@@ -103,9 +112,13 @@ class Coalescer(Generic[Item, Answer]):
     async def _fly(self) -> None:
         # A new task starts after the callers that are ready now: they join this group.
         while self._waiting:
+            if self._crowded:
+                await asyncio.sleep(_GATHERING_S)
             group = self._waiting[: self._max_items]
             del self._waiting[: self._max_items]
-            await self._deliver(group)
+            self._crowded = len(group) > _CROWD
+            if group:
+                await self._deliver(group)
 
     async def _deliver(self, group: list[_Waiting[Item, Answer]]) -> None:
         group.sort(key=attrgetter("tenant_id"))  # one lock order for all groups; stable within a tenant

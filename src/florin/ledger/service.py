@@ -29,7 +29,6 @@ from florin.ledger.errors import (
     CurrencyUnknown,
     HoldClosed,
     HoldNotFound,
-    TransferNotFound,
 )
 from florin.ledger.model import (
     Account,
@@ -67,6 +66,7 @@ class Ledger:
         self.holding = Coalescer(database, SETTLE)
         self.reversing = Coalescer(database, REVERSE)
         self.balances = Coalescer(database, BALANCES)
+        self.finding = Coalescer(database, store.FIND)
         self.system_accounts: dict[tuple[int, str], UUID] = {}
 
 
@@ -245,11 +245,7 @@ def _posted(posting: Posting, posted: Posted) -> Transfer:
 
 async def transfer(ledger: Ledger, tenant_id: int, transfer_id: UUID) -> Transfer:
     """The transfer. Raises TransferNotFound."""
-    async with ledger.database.tenant(tenant_id) as connection:
-        found = await store.transfers(connection, tenant_id, [transfer_id])
-    if not found:
-        raise TransferNotFound
-    return found[0]
+    return await ledger.finding.call(tenant_id, transfer_id)
 
 
 async def transfers(

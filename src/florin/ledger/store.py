@@ -9,7 +9,9 @@ from uuid import UUID
 import aiosql
 from psycopg.types.json import Jsonb
 
+from florin.kernel.coalescer import ArrayFunction, array
 from florin.kernel.db import Connection
+from florin.ledger.errors import TransferNotFound
 from florin.ledger.model import (
     Account,
     AccountStatus,
@@ -141,6 +143,19 @@ async def transfers(connection: Connection, tenant_id: int, ids: Sequence[UUID])
     rows = _queries.transfers(connection, tenant_id=tenant_id, ids=list(ids))
     found = {row[0]: _transfer(row) async for row in rows}
     return [found[one] for one in ids if one in found]
+
+
+def _found(ids: Sequence[UUID], rows: Sequence[Sequence[Any]]) -> list[Transfer | Exception]:
+    found = {row[0]: _transfer(row) for row in rows}
+    return [found.get(one) or TransferNotFound() for one in ids]
+
+
+FIND: ArrayFunction[UUID, Transfer] = ArrayFunction(
+    _queries.transfers.sql.replace("%(tenant_id)s", "$1").replace("%(ids)s", "$2"),
+    lambda ids: (array(ids),),
+    _found,
+)
+"""Reads transfers: callers of one moment share one query, as those do who repeat their requests."""
 
 
 async def transfer_page(

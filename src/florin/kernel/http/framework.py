@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from florin.kernel.errors import InternalError, MethodNotAllowed, NotFound, Refusal
+from florin.kernel.errors import InternalError, MalformedRequest, MethodNotAllowed, NotFound, Refusal
 from florin.kernel.http.problem import MEDIA_TYPE, from_validation, render
 
 
@@ -41,6 +41,8 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     refusal: Refusal
     match error.status_code:
+        case 400:
+            refusal = MalformedRequest("the body is not JSON")  # the only 400 that FastAPI raises itself
         case 404:
             refusal = NotFound(f"nothing is at {request.url.path}")
         case 405:

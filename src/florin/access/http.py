@@ -17,7 +17,7 @@ from florin.kernel.http.problem import problems
 from florin.kernel.ids import ApiKeyId, PartnerId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 
-router = APIRouter(prefix="/v1/api-keys", tags=["keys"])
+router = APIRouter(prefix="/v1/api-keys", tags=["API keys"])
 
 Read = Annotated[Call, Depends(requires("keys:read"))]
 Write = Annotated[Call, Depends(requires("keys:write"))]
@@ -91,7 +91,7 @@ class KeyToMake(BaseModel):
     expires_at: Instant | None = None
 
 
-class Rotation(BaseModel):
+class KeyRotation(BaseModel):
     """How to rotate a key."""
 
     model_config = ConfigDict(extra="forbid")
@@ -167,9 +167,9 @@ async def revoke_api_key(call: Write, key_id: ApiKeyId) -> ApiKeyShown:
 
 
 @router.post("/{key_id}/rotate", status_code=201, responses=problems(404, 409))
-async def rotate_api_key(call: Write, key_id: ApiKeyId, body: Rotation | None = None) -> NewKeyShown:
+async def rotate_api_key(call: Write, key_id: ApiKeyId, body: KeyRotation | None = None) -> NewKeyShown:
     """Makes a successor and shows its secret, once; the old key works on for the overlap."""
-    rotation = body or Rotation()
+    rotation = body or KeyRotation()
     made = await service.rotate_key(
         call.rooms[Access],
         call.tenant_id,

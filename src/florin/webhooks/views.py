@@ -82,7 +82,7 @@ class EndpointChanges(_Body):
     status: EndpointStatus = Field(default_factory=lambda: EndpointStatus.ENABLED)
 
 
-class Rotation(_Body):
+class SecretRotation(_Body):
     """How long the former secrets sign along."""
 
     overlap_hours: int = Field(24, strict=True, ge=0, le=168)

@@ -25,8 +25,8 @@ from florin.ledger.model import AccountStatus, AccountType, NewAccount
 from florin.ledger.service import Ledger
 from florin.ledger.store import UNSET
 
-router = APIRouter(tags=["ledger"])
-lean = APIRouter(tags=["ledger"], route_class=LeanRoute)
+router = APIRouter(tags=["Accounts"])
+lean = APIRouter(tags=["Accounts"], route_class=LeanRoute)
 
 Read = Annotated[Call, Depends(requires("ledger:read"))]
 Write = Annotated[Call, Depends(requires("ledger:write"))]

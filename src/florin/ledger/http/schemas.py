@@ -93,7 +93,9 @@ class TransferRequest(Request):
 class BatchItem(TransferRequest):
     """A transfer with an idempotency key of its own."""
 
-    idempotency_key: str = Field(min_length=1, max_length=255)
+    idempotency_key: str = Field(
+        min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$", description="As the header of one transfer."
+    )
 
 
 class BatchRequest(Request):

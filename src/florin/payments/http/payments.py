@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from florin.kernel.dates import Instant
 from florin.kernel.events import public_event
 from florin.kernel.http.call import Call, requires
+from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import CustomerId, EventId, PaymentId
@@ -21,7 +22,6 @@ from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page
 from florin.payments import store
 from florin.payments.errors import PaymentNotFound
 from florin.payments.http.answers import body_of, bound_to, json, json_page
-from florin.payments.http.headers import IDEMPOTENCY
 from florin.payments.model import NewOperation, OperationKind, PaymentStatus, Snapshot
 from florin.payments.operations import operate
 from florin.payments.requests import CaptureRequest, PaymentRequest
@@ -29,8 +29,8 @@ from florin.payments.room import Payments
 from florin.payments.service import confirm_payment, create_payment
 from florin.payments.views import EventView, PaymentView, render_payment
 
-router = APIRouter(prefix="/v1/payments", tags=["payments"])
-lean = APIRouter(prefix="/v1/payments", tags=["payments"], route_class=LeanRoute)
+router = APIRouter(prefix="/v1/payments", tags=["Payments"])
+lean = APIRouter(prefix="/v1/payments", tags=["Payments"], route_class=LeanRoute)
 
 Read = Annotated[Call, Depends(requires("payments:read"))]
 Write = Annotated[Call, Depends(requires("payments:write"))]

@@ -15,7 +15,7 @@ from florin.tenancy.http.fields import Body, Read, Shown, Write, tenants_only
 from florin.tenancy.model import SettingType
 from florin.tenancy.service import Tenancy
 
-router = APIRouter(prefix="/v1/config", tags=["tenancy"])
+router = APIRouter(prefix="/v1/config", tags=["Configuration"])
 
 _KEY = r"^[a-z][a-z0-9_.]{0,99}$"
 Key = Annotated[str, Path(pattern=_KEY, examples=["fraud.enabled"])]

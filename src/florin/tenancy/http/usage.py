@@ -15,7 +15,7 @@ from florin.tenancy.model import Metric
 from florin.tenancy.service import Tenancy
 from florin.tenancy.usage import get_usage
 
-router = APIRouter(prefix="/v1/usage", tags=["tenancy"])
+router = APIRouter(prefix="/v1/usage", tags=["Tenant"])
 
 MAX_DAYS = 366
 DEFAULT_DAYS = 30

@@ -1,7 +1,8 @@
 """What FastAPI derives from the routes, made into a document that a client can be written from."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from importlib import resources
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from fastapi.routing import APIRoute
 from florin import __version__
 from florin.app.openapi.naming import TAGS, operation_id, sentence
 from florin.app.openapi.problem_codes import refusals, title_of
-from florin.app.openapi.problems import problem_examples
+from florin.app.openapi.problems import ALIKE, problem_examples
 from florin.kernel.http.problem import MEDIA_TYPE, problems
 
 DESCRIPTION: Final = """
@@ -77,6 +78,7 @@ _HEADERS: Final[dict[str, Any]] = {
         "example": '"minute";r=987;t=42',
     },
 }
+_ALIKE_NAMES: Final = {status: type(refusal).__name__ for status, refusal in ALIKE.items()}
 _RATE_LIMIT: Final = tuple(name for name in _HEADERS if name.startswith("RateLimit"))
 
 _PARAMETERS: Final = {
@@ -135,6 +137,7 @@ def _build(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
     components["headers"] = _HEADERS
+    components["responses"] = _shared_responses()
     components["securitySchemes"] = {
         "key": {
             "type": "http",
@@ -157,7 +160,7 @@ def _finish(operation: dict[str, Any], method: str, path: str, route: APIRoute) 
     if path.startswith("/v1/"):
         operation["security"] = [{"key": [_scope(route.dependant)]}]
         if method in ("post", "put", "patch"):
-            operation["responses"]["415"] = _problem(415)
+            operation["responses"]["415"] = {}
     for parameter in operation.get("parameters", ()):
         _describe(parameter)
     # The framework guesses that bad input is answered in its own way.
@@ -167,18 +170,17 @@ def _finish(operation: dict[str, Any], method: str, path: str, route: APIRoute) 
     operation["responses"] = dict(sorted(operation["responses"].items()))
     keyed = any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
     for status, response in operation["responses"].items():
+        if int(status) in ALIKE and "security" in operation:
+            operation["responses"][status] = {"$ref": f"#/components/responses/{_ALIKE_NAMES[int(status)]}"}
+            continue
+        if response["description"] == "Successful Response":
+            response["description"] = HTTPStatus(int(status)).phrase
         content = response.get("content", {})
         if MEDIA_TYPE in content:
-            response["content"] = {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "examples": problem_examples(operation, int(status)),
-                }
-            }
-        response["headers"] = {
-            name: {"$ref": f"#/components/headers/{name}"}
-            for name in _headers(int(status), secured="security" in operation, keyed=keyed)
-        }
+            response["content"] = _problem_content(problem_examples(operation, int(status)))
+        response["headers"] = _header_references(
+            _headers(int(status), secured="security" in operation, keyed=keyed)
+        )
 
 
 def _headers(status: int, *, secured: bool, keyed: bool) -> Iterator[str]:
@@ -189,13 +191,28 @@ def _headers(status: int, *, secured: bool, keyed: bool) -> Iterator[str]:
         yield "WWW-Authenticate"
     elif secured:
         yield from _RATE_LIMIT
-        if keyed and status not in (400, 413, 415, 429, 503):
+        if keyed and status != 400:  # noqa: PLR2004 - the key was not looked at
             yield "Idempotent-Replayed"
 
 
-def _problem(status: int) -> dict[str, Any]:
-    declared = problems(status)[status]
-    return {"description": declared["description"], "content": {MEDIA_TYPE: {}}}
+def _shared_responses() -> dict[str, Any]:
+    """What operations under /v1 answer alike, for them to refer to."""
+    return {
+        name: {
+            "description": problems(status)[status]["description"],
+            "content": _problem_content(problem_examples({"operationId": name}, status)),
+            "headers": _header_references(_headers(status, secured=True, keyed=False)),
+        }
+        for status, name in _ALIKE_NAMES.items()
+    }
+
+
+def _problem_content(examples: dict[str, Any]) -> dict[str, Any]:
+    return {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}}
+
+
+def _header_references(names: Iterable[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _scope(dependant: Dependant) -> str:
@@ -230,7 +247,7 @@ def _exemplify(content: dict[str, Any], examples: dict[str, Any]) -> None:
     reference = schema.get("$ref") or next(
         (one["$ref"] for one in schema.get("anyOf", ()) if "$ref" in one), None
     )
-    if reference is None:
+    if reference is None or "example" in content:
         return
     name = reference.rpartition("/")[2]
     if name.startswith("Page_"):

@@ -121,14 +121,14 @@ _WRONG_LIMIT: Final = InvalidRequest(
         {"param": "limit", "rule": "less_than_equal", "detail": "Input should be less than or equal to 100"}
     ],
 )
-_ALIKE: Final[dict[int, Refusal]] = {
+ALIKE: Final[dict[int, Refusal]] = {
     401: Unauthenticated(),
     413: TooLarge("the body has 300000 bytes; 262144 are allowed"),
     415: UnsupportedMediaType(param="Content-Type"),
     429: TooManyRequests(),
     503: Unavailable(),
 }
-"""What every operation answers alike."""
+"""What every operation under /v1 answers alike."""
 
 _WRONG_ID: Final = "expected {prefix} and 26 characters"
 
@@ -142,8 +142,8 @@ def problem_examples(operation: dict[str, Any], status: int) -> dict[str, Any]:
 
 
 def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
-    if status in _ALIKE:
-        return [_ALIKE[status]]
+    if status in ALIKE:
+        return [ALIKE[status]]
     name: str = operation["operationId"]
     keyed = any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
     found: list[Refusal] = []

@@ -12,11 +12,19 @@ from time import perf_counter
 from typing import Protocol
 
 import structlog
+from fastapi.routing import APIRoute
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from florin.kernel.db import CONNECTION_LOST
-from florin.kernel.errors import InternalError, MalformedRequest, Refusal, TooLarge, Unavailable
+from florin.kernel.errors import (
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    Refusal,
+    TooLarge,
+    Unavailable,
+)
 from florin.kernel.http.body import check_body
 from florin.kernel.http.call import CALL, Call, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
@@ -78,6 +86,10 @@ class Gate:
             if isinstance(route, LeanRoute) and "{" not in route.path
             for method in route.methods or ()
         }
+        self._fixed: dict[str, set[str]] = {}
+        for route in routes:
+            if isinstance(route, APIRoute) and "{" not in route.path:
+                self._fixed.setdefault(route.path, set()).update(route.methods or ())
         self._rooms = rooms
         self._authenticator = authenticator
         self._limiter = limiter
@@ -157,8 +169,12 @@ class Gate:
         if lean is not None:
             scope["route"] = lean
             await lean.serve(scope, send)
-        else:
-            await self._app(scope, _replay(call.body, receive), send)
+            return
+        fixed = self._fixed.get(path)
+        if fixed is not None and call.method not in fixed:
+            # Or `GET /v1/transfers/batch` would be a transfer named batch.
+            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
+        await self._app(scope, _replay(call.body, receive), send)
 
     async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         length = headers.get(b"content-length", b"0")

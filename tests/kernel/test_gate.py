@@ -17,6 +17,7 @@ from florin.kernel.http.lean import LeanRoute
 from florin.kernel.ids import AccountId, encode_id
 
 KEY = {"authorization": "Bearer good"}
+JSON = {"content-type": "application/json"}
 
 
 class Body(BaseModel):
@@ -62,6 +63,12 @@ async def post_ordinary(
     return {"amount": body.amount, "operation": call.operation, "size": len(call.body)}
 
 
+@ordinary.post("/v1/lean/batch")
+@ordinary.put("/v1/lean/batch")
+async def post_batch(call: Annotated[Call, Depends(requires("things:write"))]) -> dict[str, str]:
+    return {"operation": call.operation}
+
+
 class Door:
     async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
         if headers.get(b"authorization") == b"Bearer good":
@@ -85,7 +92,9 @@ def client() -> httpx.AsyncClient:
     app.router.routes.extend([*lean.routes, *ordinary.routes])
     door = Door()
     gate = Gate(app, routes=app.routes, rooms=Rooms(), authenticator=door, limiter=door, max_body_bytes=1000)
-    return httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://florin", headers=KEY)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(gate), base_url="http://florin", headers=KEY | JSON
+    )
 
 
 async def test_a_lean_route_answers_by_the_short_way(client: httpx.AsyncClient) -> None:
@@ -164,6 +173,18 @@ async def test_an_unknown_path_is_a_problem(client: httpx.AsyncClient, path: str
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     other_method = await client.delete("/v1/lean")
     assert (other_method.status_code, other_method.json()["code"]) == (405, "method_not_allowed")
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PATCH", "OPTIONS", "GET"])
+async def test_a_method_that_a_path_does_not_know_is_answered_with_those_that_it_knows(
+    client: httpx.AsyncClient, method: str
+) -> None:
+    answer = await client.request(method, "/v1/lean/batch")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST, PUT")
+    one = encode_id("acct", UUID(int=7))
+    if method != "GET":
+        answer = await client.request(method, f"/v1/lean/{one}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 
 
 async def test_an_ordinary_route_refuses_as_a_lean_one_does(client: httpx.AsyncClient) -> None:

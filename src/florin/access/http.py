@@ -4,19 +4,20 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from florin.access import service
 from florin.access.errors import LimitsNotYours
 from florin.access.model import MAX_LIMIT, SCOPES, ApiKey, NewKey
 from florin.access.service import Access, made_by
+from florin.kernel.dates import Instant
 from florin.kernel.errors import Forbidden
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import ApiKeyId, PartnerId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 
-router = APIRouter(prefix="/v1/api-keys", tags=["keys"])
+router = APIRouter(prefix="/v1/api-keys", tags=["API keys"])
 
 Read = Annotated[Call, Depends(requires("keys:read"))]
 Write = Annotated[Call, Depends(requires("keys:write"))]
@@ -87,10 +88,10 @@ class KeyToMake(BaseModel):
     )
     partner_id: PartnerId | None = Field(None, description="A partner's key makes keys of that partner.")
     limits: NewLimits = Field(default_factory=NewLimits)
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
-class Rotation(BaseModel):
+class KeyRotation(BaseModel):
     """How to rotate a key."""
 
     model_config = ConfigDict(extra="forbid")
@@ -166,9 +167,9 @@ async def revoke_api_key(call: Write, key_id: ApiKeyId) -> ApiKeyShown:
 
 
 @router.post("/{key_id}/rotate", status_code=201, responses=problems(404, 409))
-async def rotate_api_key(call: Write, key_id: ApiKeyId, body: Rotation | None = None) -> NewKeyShown:
+async def rotate_api_key(call: Write, key_id: ApiKeyId, body: KeyRotation | None = None) -> NewKeyShown:
     """Makes a successor and shows its secret, once; the old key works on for the overlap."""
-    rotation = body or Rotation()
+    rotation = body or KeyRotation()
     made = await service.rotate_key(
         call.rooms[Access],
         call.tenant_id,

@@ -29,7 +29,14 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     summary="Can this process serve?",
-    responses={503: {"model": Health, "description": "The database is away"}},
+    response_model=Health,
+    responses={
+        503: {
+            "model": Health,
+            "description": "The database is away",
+            "content": {"application/json": {"example": {"status": "database unavailable"}}},
+        }
+    },
 )
 async def readyz(request: Request) -> Response:
     """200 when the database answers, 503 otherwise."""

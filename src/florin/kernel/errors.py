@@ -10,6 +10,7 @@
     ├── MethodNotAllowed      405
     ├── Conflict              409
     ├── TooLarge              413
+    ├── UnsupportedMediaType  415
     ├── IdempotencyKeyReused  422
     ├── TooManyRequests       429
     ├── InternalError         500: our fault, logged under the request id
@@ -112,6 +113,13 @@ class TooLarge(Refusal):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "body_too_large"
+
+
+class UnsupportedMediaType(Refusal):
+    """A request body must be JSON and say so: Content-Type: application/json."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
 
 
 class InvalidRequest(Refusal):

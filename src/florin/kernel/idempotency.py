@@ -34,7 +34,7 @@ def idempotency(actor: str, operation: str, key: str | None, body: bytes) -> Ide
 
     Raises:
         IdempotencyKeyMissing: no key.
-        InvalidRequest: the key is empty or longer than 255 characters.
+        InvalidRequest: the key is empty, longer than 255 characters, or not printable ASCII.
     """
     if key is None:
         raise IdempotencyKeyMissing
@@ -42,6 +42,10 @@ def idempotency(actor: str, operation: str, key: str | None, body: bytes) -> Ide
         raise InvalidRequest(
             f"Idempotency-Key has {len(key)} characters; 1 to {MAX_KEY_LENGTH} are allowed",
             param="Idempotency-Key",
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidRequest(
+            "Idempotency-Key holds something else than printable ASCII characters", param="Idempotency-Key"
         )
     canonical = orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS) if body else b""
     return Idempotency(slot=_digest(f"{actor}\0{operation}\0{key}".encode()), digest=_digest(canonical))

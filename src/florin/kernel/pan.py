@@ -40,7 +40,7 @@ def refuse_card_numbers(body: bytes) -> None:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = body.decode("utf-8", "replace")
-    for path, text in _texts(document, ""):
+    for path, text in texts(document):
         if holds_card_number(text):
             raise CardNumberRefused(param=path or None)
 
@@ -67,14 +67,14 @@ def _is_card_number(text: str) -> bool:
     return (sum(digits[-1::-2]) + sum(_DOUBLED[digit] for digit in digits[-2::-2])) % 10 == 0
 
 
-def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Every text below `value` with the path to it; a name is found at its object's path."""
+def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a JSON document with the path to it; a name is found at its object's path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _texts(item, f"{path}[{position}]")
+            yield from texts(item, f"{path}[{position}]")
     elif isinstance(value, dict):
         for name, item in value.items():
             yield path, name
-            yield from _texts(item, f"{path}.{name}" if path else name)
+            yield from texts(item, f"{path}.{name}" if path else name)

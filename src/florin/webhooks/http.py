@@ -24,7 +24,7 @@ from florin.webhooks.views import (
     NewEndpoint,
     NewReplay,
     ReplayView,
-    Rotation,
+    SecretRotation,
     SecretView,
     attempt_view,
 )
@@ -113,7 +113,7 @@ async def disable_endpoint(call: Writer, endpoint_id: EndpointId) -> EndpointVie
 
 
 @router.post("/webhook-endpoints/{endpoint_id}/rotate-secret", responses=problems(404, 409))
-async def rotate_secret(call: Writer, endpoint_id: EndpointId, body: Rotation) -> SecretView:
+async def rotate_secret(call: Writer, endpoint_id: EndpointId, body: SecretRotation) -> SecretView:
     """A new secret. Until the former ones expire, webhooks carry a signature of each."""
     secret, expire_at = await service.rotate_secret(
         call.rooms[Webhooks],
@@ -160,6 +160,7 @@ async def list_deliveries(
 
 @router.post(
     "/webhook-endpoints/{endpoint_id}/replay",
+    summary="Replay events",
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(404, 409),
 )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
+from florin.kernel.dates import Instant
 from florin.kernel.events import register
 from florin.kernel.ids import DeliveryId, EndpointId, EventId, PartnerId
 from florin.webhooks.model import (
@@ -81,7 +82,7 @@ class EndpointChanges(_Body):
     status: EndpointStatus = Field(default_factory=lambda: EndpointStatus.ENABLED)
 
 
-class Rotation(_Body):
+class SecretRotation(_Body):
     """How long the former secrets sign along."""
 
     overlap_hours: int = Field(24, strict=True, ge=0, le=168)
@@ -90,7 +91,7 @@ class Rotation(_Body):
 class NewReplay(_Body):
     """What is to be sent again."""
 
-    since: AwareDatetime = Field(description="At most 30 days ago.", examples=["2026-11-20T00:00:00Z"])
+    since: Instant = Field(description="At most 30 days ago.", examples=["2026-11-20T00:00:00Z"])
     include_delivered: bool = Field(False, strict=True)
 
 
@@ -110,7 +111,7 @@ class EndpointView(BaseModel):
     disabled_reason: DisabledReason | None
     disabled_at: AwareDatetime | None
     max_in_flight: int
-    failing_since: AwareDatetime | None
+    failing_since: Instant | None
     paused_until: AwareDatetime | None
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -171,7 +172,7 @@ class ReplayView(BaseModel):
     """What was put in line. With `next_since` there is more: replay again from there."""
 
     queued: int
-    next_since: AwareDatetime | None
+    next_since: Instant | None
 
 
 def attempt_view(attempt: Attempt) -> AttemptView:

@@ -285,7 +285,9 @@ async def test_a_reading_key_may_not_write(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"amount": NaN}'])
 async def test_a_body_that_is_no_payment_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
-    answer = await client.post("/v1/payments", content=body, headers=key())
+    answer = await client.post(
+        "/v1/payments", content=body, headers=key() | {"content-type": "application/json"}
+    )
     assert answer.status_code in (400, 422)
 
 

@@ -8,6 +8,8 @@ from uuid import UUID
 from fastapi import Request
 
 from florin.kernel.errors import Forbidden, TenantsOnly
+from florin.kernel.http.body import METHODS_WITH_BODY
+from florin.kernel.http.strict import refuse_unasked
 from florin.kernel.idempotency import Idempotency, idempotency
 
 T = TypeVar("T")
@@ -74,6 +76,11 @@ class Call:
         return self.principal.tenant_id
 
     @property
+    def writes(self) -> bool:
+        """Whether its method is one that carries a body."""
+        return self.method in METHODS_WITH_BODY
+
+    @property
     def idempotency_key(self) -> str | None:
         """The Idempotency-Key header, if there is one."""
         raw = self.headers.get(b"idempotency-key")
@@ -119,7 +126,9 @@ def requires(scope: str, *, tenants_only: bool = False) -> Callable[[Request], "
     async def call(request: Request) -> Call:
         found: Call = request.scope[CALL]
         found.require(permission)
-        found.operation = f"{request.method} {request.scope['route'].path_format}"
+        route = request.scope["route"]
+        found.operation = f"{request.method} {route.path_format}"
+        refuse_unasked(route, request.scope["query_string"], found.body if found.writes else b"")
         return found
 
     call.permission = permission  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from florin.kernel.errors import InternalError, MalformedRequest, MethodNotAllowed, NotFound, Refusal
 from florin.kernel.http.problem import MEDIA_TYPE, from_validation, render
@@ -45,10 +46,20 @@ async def _http(request: Request, error: Exception) -> Response:
         case 404:
             refusal = NotFound(f"nothing is at {request.url.path}")
         case 405:
-            refusal = MethodNotAllowed(headers=error.headers)
+            refusal = MethodNotAllowed(headers={"allow": ", ".join(_methods(request))})
         case _:
             refusal = Refusal(error.detail, headers=error.headers)
     return _problem(request, refusal)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path knows: each method has a route of its own, the framework names only the first one's."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def _failed(request: Request, _: Exception) -> Response:

@@ -12,16 +12,25 @@ from time import perf_counter
 from typing import Protocol
 
 import structlog
+from fastapi.routing import APIRoute
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from florin.kernel.db import CONNECTION_LOST
-from florin.kernel.errors import InternalError, MalformedRequest, Refusal, TooLarge, Unavailable
+from florin.kernel.errors import (
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    Refusal,
+    TooLarge,
+    Unavailable,
+)
+from florin.kernel.http.body import check_body
 from florin.kernel.http.call import CALL, Call, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import MEDIA_TYPE, render
 from florin.kernel.ids import encode_id, new_id
-from florin.kernel.pan import refuse_card_numbers
+from florin.kernel.pan import holds_card_number
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +86,10 @@ class Gate:
             if isinstance(route, LeanRoute) and "{" not in route.path
             for method in route.methods or ()
         }
+        self._fixed: dict[str, set[str]] = {}
+        for route in routes:
+            if isinstance(route, APIRoute) and "{" not in route.path:
+                self._fixed.setdefault(route.path, set()).update(route.methods or ())
         self._rooms = rooms
         self._authenticator = authenticator
         self._limiter = limiter
@@ -95,7 +108,9 @@ class Gate:
         given_id = headers.get(b"x-request-id")
         request_id = (
             given_id.decode()
-            if given_id is not None and _REQUEST_ID.match(given_id)
+            if given_id is not None
+            and _REQUEST_ID.match(given_id)
+            and not holds_card_number(given_id.decode())  # ids of requests are logged
             else encode_id("req", new_id())
         )
         scope["florin.request_id"] = request_id
@@ -148,14 +163,18 @@ class Gate:
             body=await self._read(headers, receive),
             answer_headers=extra,
         )
-        refuse_card_numbers(call.body)
+        check_body(call.method, headers, call.body)
         scope[CALL] = call
         lean = self._lean.get((call.method, path))
         if lean is not None:
             scope["route"] = lean
             await lean.serve(scope, send)
-        else:
-            await self._app(scope, _replay(call.body, receive), send)
+            return
+        fixed = self._fixed.get(path)
+        if fixed is not None and call.method not in fixed:
+            # Or `GET /v1/transfers/batch` would be a transfer named batch.
+            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
+        await self._app(scope, _replay(call.body, receive), send)
 
     async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         length = headers.get(b"content-length", b"0")

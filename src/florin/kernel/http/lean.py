@@ -18,6 +18,7 @@ from starlette.types import Scope, Send
 
 from florin.kernel.http.call import CALL, Call, Permission
 from florin.kernel.http.problem import from_pydantic
+from florin.kernel.http.strict import refuse_unknown_parameters
 
 Endpoint = Callable[..., Awaitable[Any]]
 
@@ -44,6 +45,7 @@ class LeanRoute(APIRoute):
         """The way through the framework, for a path with parameters: the same answer."""
 
         async def handler(request: Request) -> Response:
+            refuse_unknown_parameters(request.scope["query_string"], ())
             status, body = await self.answer(request.scope[CALL], request.path_params)
             return Response(body, status, media_type="application/json")
 
@@ -51,6 +53,7 @@ class LeanRoute(APIRoute):
 
     async def serve(self, scope: Scope, send: Send) -> None:
         """The short way, straight from the gate, which has read the body into the call."""
+        refuse_unknown_parameters(scope["query_string"], ())
         status, body = await self.answer(scope[CALL], {})
         await send(
             {

@@ -72,7 +72,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, drop: int = 0) -> Re
         {
             "param": path_of(error["loc"][drop:]) or "body",
             "rule": error["type"],
-            "detail": error["msg"],
+            "detail": error["msg"].removeprefix("Value error, "),
         }
         for error in errors
     ]
@@ -97,6 +97,7 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         404: "Not found",
         409: "Conflict with the present state, or still in flight",
         413: "Body too large",
+        415: "The body is not JSON, or does not say so",
         422: "A field breaks a rule, or the idempotency key was used with another body",
         429: "Rate limit used up",
         503: "The database is away; nothing was done",

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from florin.kernel.dates import Instant
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import problems
@@ -16,7 +17,6 @@ from florin.ledger.http.schemas import (
     AccountCode,
     AccountResponse,
     BalanceResponse,
-    Instant,
     NewAccountRequest,
     StatementEntry,
     TrialBalanceResponse,
@@ -25,8 +25,8 @@ from florin.ledger.model import AccountStatus, AccountType, NewAccount
 from florin.ledger.service import Ledger
 from florin.ledger.store import UNSET
 
-router = APIRouter(tags=["ledger"])
-lean = APIRouter(tags=["ledger"], route_class=LeanRoute)
+router = APIRouter(tags=["Accounts"])
+lean = APIRouter(tags=["Accounts"], route_class=LeanRoute)
 
 # The books are the tenant's: they show what it owes to every partner.
 Read = Annotated[Call, Depends(requires("ledger:read", tenants_only=True))]

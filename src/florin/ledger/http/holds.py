@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from florin.kernel.errors import InvalidRequest
+from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import AccountId, HoldId, new_id
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
@@ -22,7 +23,7 @@ from florin.ledger.http.transfers import key_for, told
 from florin.ledger.model import HoldAction, HoldStatus, Posting, Settlement, TransferKind
 from florin.ledger.service import Ledger
 
-router = APIRouter(tags=["ledger"])
+router = APIRouter(tags=["Holds"])
 
 
 @router.post(
@@ -31,6 +32,7 @@ router = APIRouter(tags=["ledger"])
     summary="Place a hold",
     response_model=HoldResponse,
     responses=problems(404, 409),
+    openapi_extra=IDEMPOTENCY,
 )
 async def place_hold(call: Write, body: HoldRequest) -> Any:
     """Reserves what a transfer with these legs would move, until it is posted, voided, or expires."""
@@ -85,6 +87,7 @@ async def read_hold(call: Read, hold_id: HoldId) -> Any:
     summary="Post a hold",
     response_model=TransferResponse,
     responses=problems(404, 409),
+    openapi_extra=IDEMPOTENCY,
 )
 async def post_hold(call: Write, hold_id: HoldId, body: HoldPostRequest | None = None) -> Any:
     """Moves what the hold reserves, all or a part; the rest stays reserved. The answer is the transfer."""
@@ -114,6 +117,7 @@ async def post_hold(call: Write, hold_id: HoldId, body: HoldPostRequest | None =
     summary="Void a hold",
     response_model=TransferResponse,
     responses=problems(404, 409),
+    openapi_extra=IDEMPOTENCY,
 )
 async def void_hold(call: Write, hold_id: HoldId, body: NoteRequest | None = None) -> Any:
     """Releases what the hold still reserves. The answer is the line that says so."""

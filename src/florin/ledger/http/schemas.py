@@ -1,10 +1,10 @@
 """What the ledger's API takes and gives."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from florin.kernel.dates import Instant
 from florin.kernel.ids import AccountId, HoldId, TransferId
 from florin.kernel.money import AmountMinor, CurrencyCode
 from florin.ledger.model import (
@@ -21,21 +21,7 @@ MAX_BATCH: Final = 1000
 MAX_METADATA: Final = 50
 
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text has no place for it
-_EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
-
-def _within_two_centuries(at: datetime) -> datetime:
-    if not _EARLIEST <= at < _LATEST:
-        raise ValueError("must lie between the years 1900 and 2200")
-    return at
-
-
-Instant = Annotated[
-    AwareDatetime,
-    AfterValidator(_within_two_centuries),
-    Field(description="RFC 3339, with an offset.", examples=["2026-11-20T13:07:41Z"]),
-]
 Description = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL)]
 AccountCode = Annotated[
@@ -107,7 +93,9 @@ class TransferRequest(Request):
 class BatchItem(TransferRequest):
     """A transfer with an idempotency key of its own."""
 
-    idempotency_key: str = Field(min_length=1, max_length=255)
+    idempotency_key: str = Field(
+        min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$", description="As the header of one transfer."
+    )
 
 
 class BatchRequest(Request):

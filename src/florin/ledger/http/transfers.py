@@ -6,8 +6,10 @@ from uuid import UUID
 import orjson
 from fastapi import APIRouter, Query
 
+from florin.kernel.dates import Instant
 from florin.kernel.errors import Refusal
 from florin.kernel.http.call import Call
+from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import problems
 from florin.kernel.idempotency import Idempotency, idempotency
@@ -19,7 +21,6 @@ from florin.ledger.http.accounts import Read, Write
 from florin.ledger.http.schemas import (
     BatchRequest,
     BatchResponse,
-    Instant,
     NoteRequest,
     TransferRequest,
     TransferResponse,
@@ -27,8 +28,8 @@ from florin.ledger.http.schemas import (
 from florin.ledger.model import Hold, Posting, Reversing, Transfer, TransferKind
 from florin.ledger.service import Ledger
 
-router = APIRouter(tags=["ledger"])
-lean = APIRouter(tags=["ledger"], route_class=LeanRoute)
+router = APIRouter(tags=["Transfers"])
+lean = APIRouter(tags=["Transfers"], route_class=LeanRoute)
 
 SINGLE = "POST /v1/transfers"
 """A batch's keys share their scope with single transfers: either may repeat the other."""
@@ -69,6 +70,7 @@ def told(call: Call, answer: Answer) -> Answer:
     summary="Post a transfer",
     response_model=TransferResponse,
     responses=problems(404, 409),
+    openapi_extra=IDEMPOTENCY,
 )
 async def post_transfer(call: Write, body: TransferRequest) -> dict[str, Any]:
     """Moves money between accounts: two or more legs that balance per currency."""
@@ -155,6 +157,7 @@ async def read_transfer(call: Read, transfer_id: TransferId) -> Any:
     summary="Reverse a transfer",
     response_model=TransferResponse,
     responses=problems(404, 409),
+    openapi_extra=IDEMPOTENCY,
 )
 async def reverse_transfer(call: Write, transfer_id: TransferId, body: NoteRequest | None = None) -> Any:
     """Undoes a transfer in full, once. The answer is the reversal."""

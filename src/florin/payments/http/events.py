@@ -16,7 +16,7 @@ from florin.payments.http.answers import json, json_page
 from florin.payments.room import Payments
 from florin.payments.views import EventView
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+router = APIRouter(prefix="/v1/events", tags=["Events"])
 
 Read = Annotated[Call, Depends(requires("events:read"))]
 

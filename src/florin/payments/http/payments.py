@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query
 from fastapi.responses import Response
-from pydantic import AwareDatetime
 
+from florin.kernel.dates import Instant
 from florin.kernel.events import public_event
 from florin.kernel.http.call import Call, requires
+from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import CustomerId, EventId, PaymentId
@@ -21,7 +22,6 @@ from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page
 from florin.payments import store
 from florin.payments.errors import PaymentNotFound
 from florin.payments.http.answers import body_of, bound_to, json, json_page
-from florin.payments.http.headers import IDEMPOTENCY
 from florin.payments.model import NewOperation, OperationKind, PaymentStatus, Snapshot
 from florin.payments.operations import operate
 from florin.payments.requests import CaptureRequest, PaymentRequest
@@ -29,8 +29,8 @@ from florin.payments.room import Payments
 from florin.payments.service import confirm_payment, create_payment
 from florin.payments.views import EventView, PaymentView, render_payment
 
-router = APIRouter(prefix="/v1/payments", tags=["payments"])
-lean = APIRouter(prefix="/v1/payments", tags=["payments"], route_class=LeanRoute)
+router = APIRouter(prefix="/v1/payments", tags=["Payments"])
+lean = APIRouter(prefix="/v1/payments", tags=["Payments"], route_class=LeanRoute)
 
 Read = Annotated[Call, Depends(requires("payments:read"))]
 Write = Annotated[Call, Depends(requires("payments:write"))]
@@ -72,8 +72,8 @@ async def list_payments(
     status: Annotated[PaymentStatus | None, Query()] = None,
     currency: Annotated[CurrencyCode | None, Query()] = None,
     customer: Annotated[CustomerId | None, Query()] = None,
-    created_from: Annotated[AwareDatetime | None, Query(description="Made at or after this.")] = None,
-    created_to: Annotated[AwareDatetime | None, Query(description="Made before this.")] = None,
+    created_from: Annotated[Instant | None, Query(description="Made at or after this.")] = None,
+    created_to: Annotated[Instant | None, Query(description="Made before this.")] = None,
     metadata_key: Annotated[
         str | None, Query(max_length=40, pattern=r"^[^\x00]+$", description="Has this key.")
     ] = None,

@@ -11,7 +11,7 @@ from florin.payments.http.answers import json
 from florin.payments.recovery import apply_provider_event
 from florin.payments.room import Payments
 
-router = APIRouter(prefix="/providers", tags=["providers"])
+router = APIRouter(prefix="/providers", tags=["Providers"])
 
 
 class Received(BaseModel):

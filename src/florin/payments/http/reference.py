@@ -13,7 +13,7 @@ from florin.payments.http.answers import json
 from florin.payments.room import Payments
 from florin.payments.views import CurrencyView, PaymentMethodView
 
-router = APIRouter(prefix="/v1", tags=["reference"])
+router = APIRouter(prefix="/v1", tags=["Reference"])
 
 Read = Annotated[Call, Depends(requires("payments:read"))]
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from florin.kernel.http.call import Call, requires
+from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import PaymentId, RefundId
@@ -13,15 +14,14 @@ from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page
 from florin.payments import store
 from florin.payments.errors import RefundNotFound
 from florin.payments.http.answers import body_of, json, json_page
-from florin.payments.http.headers import IDEMPOTENCY
 from florin.payments.model import OperationStatus
 from florin.payments.operations import operate
 from florin.payments.requests import RefundRequest
 from florin.payments.room import Payments
 from florin.payments.views import RefundView, render_refund
 
-router = APIRouter(prefix="/v1/refunds", tags=["refunds"])
-lean = APIRouter(prefix="/v1/refunds", tags=["refunds"], route_class=LeanRoute)
+router = APIRouter(prefix="/v1/refunds", tags=["Refunds"])
+lean = APIRouter(prefix="/v1/refunds", tags=["Refunds"], route_class=LeanRoute)
 
 Read = Annotated[Call, Depends(requires("refunds:read"))]
 Write = Annotated[Call, Depends(requires("refunds:write"))]

@@ -14,7 +14,7 @@ from florin.tenancy.http.fields import Body, Read, Shown, Text, Write, absent, t
 from florin.tenancy.model import BusinessUnitType, Status
 from florin.tenancy.service import Tenancy
 
-router = APIRouter(prefix="/v1/business-units", tags=["tenancy"])
+router = APIRouter(prefix="/v1/business-units", tags=["Tenant"])
 
 
 class BusinessUnitShown(Shown):

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
+from florin.kernel.dates import Instant
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import BusinessUnitId, encode_id
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
@@ -14,12 +15,12 @@ from florin.tenancy.http.fields import Body, Read, Shown, Write, tenants_only
 from florin.tenancy.model import SettingType
 from florin.tenancy.service import Tenancy
 
-router = APIRouter(prefix="/v1/config", tags=["tenancy"])
+router = APIRouter(prefix="/v1/config", tags=["Configuration"])
 
 _KEY = r"^[a-z][a-z0-9_.]{0,99}$"
 Key = Annotated[str, Path(pattern=_KEY, examples=["fraud.enabled"])]
 Unit = Annotated[BusinessUnitId | None, Query(description="As this unit sees it; else the tenant.")]
-At = Annotated[AwareDatetime | None, Query(description="As of this instant; now if left out.")]
+At = Annotated[Instant | None, Query(description="As of this instant; now if left out.")]
 
 
 class SettingShown(Shown):
@@ -46,7 +47,7 @@ class NewValue(Body):
     )
     encrypted: bool = Field(False, description="Keep the value encrypted; it is never shown again.")
     business_unit_id: BusinessUnitId | None = None
-    effective_from: AwareDatetime | None = Field(None, description="Now, if left out. Not in the past.")
+    effective_from: Instant | None = Field(None, description="Now, if left out. Not in the past.")
 
 
 @router.get("", responses=problems())

@@ -13,7 +13,7 @@ from florin.tenancy import service
 from florin.tenancy.http.fields import Body, Email, Metadata, Read, Shown, Text, Write, absent
 from florin.tenancy.service import Tenancy
 
-router = APIRouter(prefix="/v1/customers", tags=["tenancy"])
+router = APIRouter(prefix="/v1/customers", tags=["Customers"])
 
 
 class CustomerShown(Shown):

@@ -26,7 +26,7 @@ from florin.tenancy.http.fields import (
 from florin.tenancy.model import Status
 from florin.tenancy.service import Tenancy
 
-router = APIRouter(prefix="/v1/partners", tags=["tenancy"])
+router = APIRouter(prefix="/v1/partners", tags=["Partners"])
 
 
 class PartnerShown(Shown):

@@ -24,7 +24,7 @@ from florin.tenancy.http.fields import (
 from florin.tenancy.model import TenantStatus, TenantType
 from florin.tenancy.service import Tenancy, change_tenant, get_tenant
 
-router = APIRouter(prefix="/v1/tenant", tags=["tenancy"])
+router = APIRouter(prefix="/v1/tenant", tags=["Tenant"])
 
 Country = Annotated[str, Field(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2.", examples=["ZA"])]
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from florin.kernel.clock import now
+from florin.kernel.dates import Day
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.http.problem import problems
 from florin.tenancy.http.fields import Read, Shown, tenants_only
@@ -14,7 +15,7 @@ from florin.tenancy.model import Metric
 from florin.tenancy.service import Tenancy
 from florin.tenancy.usage import get_usage
 
-router = APIRouter(prefix="/v1/usage", tags=["tenancy"])
+router = APIRouter(prefix="/v1/usage", tags=["Tenant"])
 
 MAX_DAYS = 366
 DEFAULT_DAYS = 30
@@ -37,8 +38,8 @@ class UsageList(BaseModel):
 @router.get("", responses=problems())
 async def read_usage(
     call: Read,
-    first: Annotated[date | None, Query(description="First day; 30 days back if left out.")] = None,
-    last: Annotated[date | None, Query(description="Last day; today if left out.")] = None,
+    first: Annotated[Day | None, Query(description="First day; 30 days back if left out.")] = None,
+    last: Annotated[Day | None, Query(description="Last day; today if left out.")] = None,
     metric: Annotated[Metric | None, Query()] = None,
 ) -> UsageList:
     """Daily usage between two days, both included, oldest first."""

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from florin.kernel.idempotency import MAX_KEY_LENGTH
+
 IDEMPOTENCY: Final[dict[str, Any]] = {
     "parameters": [
         {
@@ -10,8 +12,14 @@ IDEMPOTENCY: Final[dict[str, Any]] = {
             "required": True,
             "description": "Your name for this request. Sent again with the same body it gets the same "
             "answer, marked by the header Idempotent-Replayed, and nothing is done twice.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_KEY_LENGTH,
+                "pattern": r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
+            },
             "example": "order-6735",
         }
     ]
 }
+"""`openapi_extra` of every route that calls `call.idempotency()`."""

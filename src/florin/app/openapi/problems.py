@@ -1,0 +1,191 @@
+"""Examples of problems, as the gate would render them."""
+
+from typing import Any, Final
+
+import orjson
+
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.kernel.errors import (
+    Forbidden,
+    IdempotencyKeyMissing,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    MalformedRequest,
+    Refusal,
+    RequestInFlight,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from florin.kernel.http.problem import render
+from florin.ledger.errors import (
+    AccountCodeTaken,
+    AccountFrozen,
+    AccountNotEmpty,
+    AccountNotFound,
+    AlreadyReversed,
+    HoldClosed,
+    HoldNotFound,
+    InsufficientFunds,
+    TransferNotFound,
+)
+from florin.payments.errors import (
+    EventNotFound,
+    LedgerRefused,
+    PaymentNotCancellable,
+    PaymentNotCapturable,
+    PaymentNotConfirmable,
+    PaymentNotFound,
+    PaymentNotRefundable,
+    ProviderNotFound,
+    RefundExceedsRemaining,
+    RefundNotFound,
+)
+from florin.tenancy.errors import (
+    BusinessUnitNotFound,
+    CustomerNotFound,
+    EmailTaken,
+    PartnerNotFound,
+    ReferenceTaken,
+    SettingExists,
+    SettingNotFound,
+)
+from florin.webhooks.errors import (
+    DeliveryInFlight,
+    DeliveryNotFound,
+    EndpointDisabled,
+    EndpointNotFound,
+    TooManyEndpoints,
+    TooManySecrets,
+)
+
+_REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
+
+_NOT_FOUND: Final[dict[str, type[Refusal]]] = {
+    "createRefund": PaymentNotFound,
+    "Payment": PaymentNotFound,
+    "Refund": RefundNotFound,
+    "WebhookEndpoint": EndpointNotFound,
+    "WebhookDelivery": DeliveryNotFound,
+    "Event": EventNotFound,
+    "Account": AccountNotFound,
+    "createTransfer": AccountNotFound,
+    "Transfer": TransferNotFound,
+    "createHold": AccountNotFound,
+    "Hold": HoldNotFound,
+    "BusinessUnit": BusinessUnitNotFound,
+    "Customer": CustomerNotFound,
+    "Partner": PartnerNotFound,
+    "Setting": SettingNotFound,
+    "ApiKey": ApiKeyNotFound,
+    "Provider": ProviderNotFound,
+}
+"""By operation id, or by what its name holds; the first that fits."""
+
+_CONFLICTS: Final[dict[str, type[Refusal]]] = {
+    "createPayment": LedgerRefused,
+    "confirmPayment": PaymentNotConfirmable,
+    "capturePayment": PaymentNotCapturable,
+    "cancelPayment": PaymentNotCancellable,
+    "createRefund": PaymentNotRefundable,
+    "createAccount": AccountCodeTaken,
+    "updateAccount": AccountNotEmpty,
+    "reverseTransfer": AlreadyReversed,
+    "createTransfer": AccountFrozen,
+    "createHold": AccountFrozen,
+    "Hold": HoldClosed,
+    "createWebhookEndpoint": TooManyEndpoints,
+    "rotateWebhookEndpointSecret": TooManySecrets,
+    "WebhookEndpoint": EndpointDisabled,
+    "WebhookDelivery": DeliveryInFlight,
+    "Customer": ReferenceTaken,
+    "Partner": EmailTaken,
+    "Setting": SettingExists,
+    "ApiKey": ApiKeyAlreadyRotated,
+}
+
+_BROKEN_RULES: Final[dict[str, Refusal]] = {
+    "createRefund": RefundExceedsRemaining(
+        "only 2100 minor units are left to refund", param="amount", remaining=2100
+    ),
+    "createTransfer": InsufficientFunds(param="legs[0].amount"),
+    "createHold": InsufficientFunds(param="legs[0].amount"),
+}
+
+_WRONG_LIMIT: Final = InvalidRequest(
+    "limit: Input should be less than or equal to 100",
+    param="limit",
+    errors=[
+        {"param": "limit", "rule": "less_than_equal", "detail": "Input should be less than or equal to 100"}
+    ],
+)
+ALIKE: Final[dict[int, Refusal]] = {
+    401: Unauthenticated(),
+    413: TooLarge("the body has 300000 bytes; 262144 are allowed"),
+    415: UnsupportedMediaType(param="Content-Type"),
+    429: TooManyRequests(),
+    503: Unavailable(),
+}
+"""What every operation under /v1 answers alike."""
+
+_WRONG_ID: Final = "expected {prefix} and 26 characters"
+
+
+def problem_examples(operation: dict[str, Any], status: int) -> dict[str, Any]:
+    """OpenAPI examples, by code, of what this operation answers with this status."""
+    return {
+        refusal.code: {"summary": refusal.title, "value": orjson.loads(render(refusal, _REQUEST_ID))}
+        for refusal in _refusals(operation, status)
+    }
+
+
+def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
+    if status in ALIKE:
+        return [ALIKE[status]]
+    name: str = operation["operationId"]
+    keyed = any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
+    found: list[Refusal] = []
+    match status:
+        case 400:
+            found = [IdempotencyKeyMissing()] if keyed else []
+            found.append(MalformedRequest("the body is not JSON: Expecting value at character 11"))
+        case 403:
+            scope = operation["security"][0]["key"][0]
+            found = [Forbidden(f"the key has no scope {scope}", scope=scope)]
+        case 404:
+            found = [_NOT_FOUND[_key(_NOT_FOUND, name)]()]
+        case 409:
+            found = [_CONFLICTS[_key(_CONFLICTS, name)]()]
+            found += [RequestInFlight()] if keyed else []
+        case 422:
+            found = [_broken_rule(operation)]
+            found += [_BROKEN_RULES[name]] if name in _BROKEN_RULES else []
+            found += [IdempotencyKeyReused()] if keyed else []
+    return found
+
+
+def _broken_rule(operation: dict[str, Any]) -> InvalidRequest:
+    """A field that this operation has, and a rule that it can break."""
+    if "requestBody" in operation:
+        return _invalid("colour", "extra_forbidden", "Extra inputs are not permitted")
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] == "limit":
+            return _WRONG_LIMIT
+        pattern = parameter["schema"].get("pattern", "")
+        if parameter["in"] == "path" and "_[0-7]" in pattern:
+            prefix = pattern[1 : pattern.index("_[0-7]") + 1]
+            return _invalid(parameter["name"], "value_error", _WRONG_ID.format(prefix=prefix))
+    return _invalid("colour", "extra_forbidden", "there is no such query parameter here")
+
+
+def _invalid(param: str, rule: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{param}: {detail}", param=param, errors=[{"param": param, "rule": rule, "detail": detail}]
+    )
+
+
+def _key(table: dict[str, type[Refusal]], name: str) -> str:
+    """Raises StopIteration for an operation of which the table knows nothing: then it wants a line."""
+    return next(key for key in table if key in name)

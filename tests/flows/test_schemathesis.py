@@ -23,7 +23,7 @@ CHECKS = (
     "use_after_free",
     "ignored_auth",
 )
-"""All but `positive_data_acceptance`: a body that the schema allows may still name an unknown customer, and
+"""All but `positive_data_acceptance`: what the schema allows may still name an unknown customer, and
 but `ensure_resource_availability` and `object_level_authorization`: a reader of the outcome needs two keys."""
 
 

@@ -24,7 +24,7 @@ CHECKS = (
     "ignored_auth",
 )
 """All but `positive_data_acceptance`: what the schema allows may still name an unknown customer, and
-but `ensure_resource_availability` and `object_level_authorization`: a reader of the outcome needs two keys."""
+but `ensure_resource_availability` and `object_level_authorization`: these need two keys."""
 
 
 @pytest.mark.slow

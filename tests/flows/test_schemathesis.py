@@ -23,8 +23,8 @@ CHECKS = (
     "use_after_free",
     "ignored_auth",
 )
-"""All but `positive_data_acceptance`: what the schema allows may still name an unknown customer, and
-but `ensure_resource_availability` and `object_level_authorization`: these need two keys."""
+"""All but `positive_data_acceptance` (a body that fits the schema may name an unknown customer) and
+those that look at several resources or users: they are tests of their own here."""
 
 
 @pytest.mark.slow

@@ -51,6 +51,11 @@ def test_a_card_number_anywhere_in_a_body_is_refused_without_repeating_it(body: 
     assert "4242" not in f"{refused.value.detail} {refused.value.extra}"
 
 
+@pytest.mark.parametrize("text", ["a4242424242424242b", "card-4242-4242-4242-4242", "abcdef4242424242424242"])
+def test_a_word_that_is_no_id_does_not_hide_a_card_number(text: str) -> None:
+    assert holds_card_number(text)
+
+
 def test_the_field_is_named() -> None:
     with pytest.raises(CardNumberRefused) as refused:
         refuse_card_numbers(b'{"metadata": {"notes": ["", "4242424242424242"]}}')
@@ -72,6 +77,9 @@ def test_the_field_is_named() -> None:
         '{"description": "Größe 42, Stück 4242"}'.encode(),
         b'{"payment": "pay_01h455vb4pex5vsknk084sn02q"}',
         b'{"id": "018f4242-4242-7242-8242-424242424242"}',
+        b'{"id": "137183d63fc549b5bbb6396120555921"}',
+        b'{"digest": "da39a3ee5e6b4b0d3255bf4242424242424242ff"}',
+        b'{"id": "a0000000-0000-4000-8000-004242424242"}',
     ],
 )
 def test_what_is_no_card_number_passes(body: bytes) -> None:

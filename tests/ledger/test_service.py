@@ -276,6 +276,7 @@ async def test_wrong_new_accounts_are_refused_by_name(books: Books) -> None:
     await refuses(AccountCodeTaken, "code", "x", "X", AccountType.ASSET, "USD")
     await refuses(AccountCodeReserved, "code", "partner:x", "X", AccountType.ASSET, "USD")
     await refuses(CurrencyUnknown, "currency", "y", "X", AccountType.ASSET, "QQQ")
+    await refuses(CurrencyUnknown, "currency", "y", "X", AccountType.ASSET, "XAU")
     await refuses(BoundsOutOfOrder, "min_balance", "y", "X", AccountType.ASSET, "USD", 6, 5)
 
 

@@ -80,7 +80,7 @@ class KeyToMake(BaseModel):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")] = (
         Field(examples=["shop backend"])
     )
-    scopes: list[str] = Field(
+    scopes: list[Annotated[str, StringConstraints(min_length=1, max_length=40)]] = Field(
         min_length=1,
         max_length=len(SCOPES),
         description=f"Of {', '.join(f'`{scope}`' for scope in sorted(SCOPES))}; none that you do not have.",

@@ -24,7 +24,7 @@ class AccountCodeReserved(InvalidRequest):
 
 
 class CurrencyUnknown(InvalidRequest):
-    """This is not an ISO 4217 currency."""
+    """The currency is not one of ISO 4217 that money is kept in."""
 
     code = "currency_unknown"
 

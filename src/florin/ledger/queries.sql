@@ -1,10 +1,12 @@
 -- The ledger's statements. Every one names its tenant; row-level security is the second lock on the door.
 
 -- name: insert_account(tenant_id, id, code, type, currency, min_balance, max_balance, name, metadata, created_at)!
--- Opens an account: the hot row that postings lock, and its cold half.
+-- Opens an account: the hot row that postings lock, and its cold half. No row where the currency has no
+-- minor unit to count in (gold, test codes).
 WITH opened AS (
     INSERT INTO ledger.accounts (tenant_id, id, code, type, currency, min_balance, max_balance)
-    VALUES (:tenant_id, :id, :code, :type, :currency, :min_balance, :max_balance)
+    SELECT :tenant_id, :id, :code, :type, c.code, :min_balance, :max_balance
+    FROM reference.currencies c WHERE c.code = :currency AND c.exponent IS NOT NULL
     RETURNING id
 )
 INSERT INTO ledger.account_details (tenant_id, account_id, name, metadata, created_at)

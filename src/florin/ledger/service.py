@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from psycopg.errors import CheckViolation, UniqueViolation
 
 from florin.kernel import clock
 from florin.kernel.coalescer import Coalescer
@@ -83,12 +83,13 @@ async def open_account(ledger: Ledger, tenant_id: int, new: NewAccount) -> Accou
     account_id = new_id()
     try:
         async with ledger.database.tenant(tenant_id) as connection:
-            await store.insert_account(connection, tenant_id, account_id, new, clock.now())
+            if not await store.insert_account(connection, tenant_id, account_id, new, clock.now()):
+                raise CurrencyUnknown(
+                    f"{new.currency} is not a currency of ISO 4217 with a minor unit", param="currency"
+                )
             opened = await store.account(connection, tenant_id, account_id)
     except UniqueViolation:
         raise AccountCodeTaken(f"another account has the code {new.code}", param="code") from None
-    except ForeignKeyViolation:
-        raise CurrencyUnknown(f"{new.currency} is not an ISO 4217 currency", param="currency") from None
     except CheckViolation as violation:
         raise _rule_broken(violation) from None
     assert opened is not None

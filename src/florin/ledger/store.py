@@ -37,9 +37,9 @@ UNSET: Any = object()
 
 async def insert_account(
     connection: Connection, tenant_id: int, account_id: UUID, new: NewAccount, created_at: datetime
-) -> None:
-    """Opens an account. Raises psycopg's UniqueViolation, ForeignKeyViolation, CheckViolation."""
-    await _queries.insert_account(
+) -> bool:
+    """Opens an account; False where money has no such currency. Raises UniqueViolation, CheckViolation."""
+    inserted: int = await _queries.insert_account(
         connection,
         tenant_id=tenant_id,
         id=account_id,
@@ -52,6 +52,7 @@ async def insert_account(
         metadata=Jsonb(new.metadata or {}),
         created_at=created_at,
     )
+    return inserted == 1
 
 
 async def account(connection: Connection, tenant_id: int, account_id: UUID) -> Account | None:

@@ -34,6 +34,10 @@ WHERE t.tenant_id = :tenant_id AND r.tenant_id = :tenant_id;
 -- Foreign keys to the tenant are not held up by it.
 SELECT status FROM tenancy.tenants WHERE tenant_id = :tenant_id FOR NO KEY UPDATE;
 
+-- name: keeps_money(currency)$
+-- Whether money can be kept in this currency: ISO 4217 knows it, and a minor unit of it.
+SELECT EXISTS (SELECT FROM reference.currencies WHERE code = :currency AND exponent IS NOT NULL);
+
 -- name: update_tenant(tenant_id, changes, now)!
 -- Changes the details that `changes` names; null empties one.
 UPDATE tenancy.tenants t

@@ -58,7 +58,7 @@ async def create_tenant(
     Raises:
         InvalidRequest: the code has another form.
         TenantCodeTaken: there is such a tenant.
-        UnknownReference: the currency is not in ISO 4217.
+        UnknownReference: money cannot be kept in the currency.
     """
     if not _CODE.fullmatch(code):
         raise InvalidRequest(
@@ -67,6 +67,7 @@ async def create_tenant(
     at = now()
     with store.refusing():
         async with tenancy.database.platform() as connection:
+            await store.check_currency(connection, details.currency)
             twins = []
             for live in (True, False):
                 tenant_id = await store.register(connection, code, live=live)
@@ -107,10 +108,12 @@ async def change_tenant(tenancy: Tenancy, tenant_id: int, changes: Mapping[str, 
 
     Raises:
         TenantNotFound: no such tenant.
-        UnknownReference: the currency is not in ISO 4217.
+        UnknownReference: money cannot be kept in the currency.
     """
     with store.refusing():
         async with tenancy.database.tenant(tenant_id) as connection:
+            if "currency" in changes:
+                await store.check_currency(connection, changes["currency"])
             await store.update_tenant(connection, tenant_id, changes, now())
     return await get_tenant(tenancy, tenant_id)
 

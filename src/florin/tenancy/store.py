@@ -71,6 +71,14 @@ async def registry(connection: Connection, code: str | None = None) -> list[tupl
     return [tuple(row) async for row in _queries.registry(connection, code=code)]
 
 
+async def check_currency(connection: Connection, currency: str) -> None:
+    """Raises UnknownReference unless money can be kept in this currency."""
+    if not await _queries.keeps_money(connection, currency=currency):
+        raise errors.UnknownReference(
+            f"{currency} is not a currency of ISO 4217 with a minor unit", param="currency"
+        )
+
+
 async def insert_tenant(
     connection: Connection, tenant_id: int, status: TenantStatus, details: TenantDetails, now: datetime
 ) -> None:

@@ -1,33 +1,20 @@
 """The OpenAPI document: valid, complete, and its examples are what it says they are."""
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from florin.access.model import SCOPES
-from florin.app.asgi import ROUTERS
-from florin.app.openapi import install_openapi
 from florin.app.openapi.naming import TAGS
+from tests.flows.world import DOCUMENT
 
 PROBLEM = "application/problem+json"
 
 
-def _document() -> dict[str, Any]:
-    app = FastAPI()
-    for router in ROUTERS:
-        app.router.routes.extend(router.routes)
-    install_openapi(app)
-    made: dict[str, Any] = json.loads(json.dumps(app.openapi()))
-    return made
-
-
-DOCUMENT = _document()
 ALL: list[tuple[str, dict[str, Any]]] = [
     (path, operation) for path, item in DOCUMENT["paths"].items() for operation in item.values()
 ]

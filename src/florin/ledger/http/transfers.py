@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Query
 
 from florin.kernel.dates import Instant
-from florin.kernel.errors import Refusal
+from florin.kernel.errors import IdempotencyKeyReused, Refusal
 from florin.kernel.http.call import Call
 from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.lean import LeanRoute
@@ -109,8 +109,9 @@ def _batch_answer(index: int, answer: Transfer | Refusal) -> dict[str, Any]:
     if isinstance(answer, Transfer):
         return {"status": 201, "transfer": render.transfer(answer), "problem": None}
     problem = {"code": answer.code, "detail": answer.detail}
-    if answer.param is not None:
-        problem["param"] = f"transfers[{index}].{answer.param}"
+    param = "idempotency_key" if isinstance(answer, IdempotencyKeyReused) else answer.param
+    if param is not None:
+        problem["param"] = f"transfers[{index}].{param}"
     return {"status": int(answer.status), "transfer": None, "problem": problem}
 
 

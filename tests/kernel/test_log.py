@@ -1,3 +1,6 @@
+import logging
+from collections.abc import Iterator
+
 import pytest
 import structlog
 
@@ -26,6 +29,18 @@ def test_what_reads_like_a_secret_is_masked_inside_text() -> None:
     assert event["event"] == "failed"
 
 
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """What a test configures here writes to a stream that ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_restored")
 def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
     for style in ("console", "json"):
         configure_logging("info", style)

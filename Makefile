@@ -22,11 +22,12 @@ test: $(STAMP) ## run every test on a real PostgreSQL
 	@pytest
 
 bench: $(STAMP) ## measure ratios within one run; writes benchmarks/latest.json
+	@sh scripts/load_generator.sh
 	@florin bench
 
 lint: $(STAMP) ## style, types, import contracts
-	@ruff format --check src tests benchmarks
-	@ruff check src tests benchmarks
+	@ruff format --check src tests
+	@ruff check src tests
 	@mypy
 	@lint-imports --no-cache
 

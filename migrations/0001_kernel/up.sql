@@ -94,6 +94,8 @@ CREATE TABLE kernel.partitioned_tables (
     CONSTRAINT partitioned_tables_pkey PRIMARY KEY (table_name)
 );
 
+GRANT SELECT ON kernel.partitioned_tables TO florin_app, florin_readonly;
+
 CREATE FUNCTION kernel.ensure_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -214,7 +214,7 @@ BEGIN
     UPDATE ledger.accounts a
     SET balance = m.balance, entry_seq = m.seq, pending_debits = m.debits, pending_credits = m.credits
     FROM unnest(p_accounts, v_balance, v_seq, v_debits, v_credits) AS m (id, balance, seq, debits, credits)
-    WHERE a.tenant_id = p_tenant AND a.id = m.id
+    WHERE a.tenant_id = p_tenant AND a.id = ANY (p_accounts) AND a.id = m.id
       AND (a.entry_seq <> m.seq OR a.pending_debits <> m.debits OR a.pending_credits <> m.credits);
 
     WITH written AS (
@@ -272,7 +272,7 @@ BEGIN
     FOR v_found IN
         SELECT s.item, k.resource_id, k.digest = p_digests[s.item] AS same_body
         FROM unnest(p_slots) WITH ORDINALITY AS s (slot, item)
-        JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = s.slot
+        JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = ANY (p_slots) AND k.slot = s.slot
         LEFT JOIN unnest(v_claimed) AS c (resource_id) ON c.resource_id = p_resources[s.item]
         WHERE c.resource_id IS NULL
     LOOP
@@ -293,7 +293,7 @@ BEGIN
     UPDATE kernel.idempotency_keys k
     SET answer = jsonb_build_object('refusal', r.refusal, 'detail', p_details -> (r.item::integer - 1))
     FROM unnest(p_slots, p_claims, p_refusals) WITH ORDINALITY AS r (slot, claim, refusal, item)
-    WHERE k.tenant_id = p_tenant AND k.slot = r.slot AND r.refusal IS NOT NULL AND r.claim IS NULL;
+    WHERE k.tenant_id = p_tenant AND k.slot = ANY (p_slots) AND k.slot = r.slot AND r.refusal IS NOT NULL AND r.claim IS NULL;
 END
 $$;
 GRANT EXECUTE ON FUNCTION kernel.store_refusals(integer, uuid[], text[], text[], jsonb) TO florin_app;
@@ -322,7 +322,7 @@ BEGIN
     FOR v_found IN
         SELECT r.item, k.answer ->> 'refusal' AS refusal, (k.answer #>> '{detail,account}')::uuid AS account
         FROM unnest(p_slots, p_claims) WITH ORDINALITY AS r (slot, claim, item)
-        JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = r.slot
+        JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = ANY (p_slots) AND k.slot = r.slot
         WHERE r.claim = 'replay'
     LOOP
         refusals[v_found.item] := v_found.refusal;

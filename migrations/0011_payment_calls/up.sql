@@ -73,10 +73,10 @@ BEGIN
     FROM (
         SELECT s.slot, jsonb_strip_nulls(to_jsonb(p)) AS snapshot
         FROM unnest(p_ids, p_slots, p_numbers, v_verdicts) AS s (id, slot, number, verdict)
-        JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = s.id
+        JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = ANY (p_ids) AND p.id = s.id
         WHERE s.number IS NULL AND s.verdict IS NULL
     ) i
-    WHERE k.tenant_id = p_tenant AND k.slot = i.slot;
+    WHERE k.tenant_id = p_tenant AND k.slot = ANY (p_slots) AND k.slot = i.slot;
 
     RETURN QUERY
     SELECT i.item::integer,
@@ -85,8 +85,8 @@ BEGIN
            coalesce(p.created_at, v_now), k.answer::text
     FROM unnest(p_ids, p_slots, p_numbers, v_verdicts, v_resources) WITH ORDINALITY
         AS i (id, slot, number, verdict, resource, item)
-    LEFT JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = i.slot
-    LEFT JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = i.id;
+    LEFT JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = ANY (p_slots) AND k.slot = i.slot
+    LEFT JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = ANY (p_ids) AND p.id = i.id;
 END
 $$;
 GRANT EXECUTE ON FUNCTION payments.open(integer, uuid[], uuid[], uuid[], smallint[], text[], jsonb, double precision)
@@ -145,8 +145,9 @@ BEGIN
             SELECT i.item, p.id, p.status, a.number, a.provider_reference AS reference, a.slot, a.answer_status,
                    a.next_inquiry_at IS NOT NULL AS open
             FROM unnest(p_payments, p_numbers) WITH ORDINALITY AS i (payment, number, item)
-            JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = i.payment
-            JOIN payments.attempts a ON a.tenant_id = p_tenant AND a.payment_id = i.payment AND a.number = i.number
+            JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = i.payment
+            JOIN payments.attempts a ON a.tenant_id = p_tenant AND a.payment_id = ANY (p_payments)
+                AND a.payment_id = i.payment AND a.number = i.number
             ORDER BY p.id
             FOR NO KEY UPDATE OF p, a
         ) k
@@ -185,7 +186,7 @@ BEGIN
                 inquire_s, verdict)
             WHERE u.verdict IS NULL
         ) i
-        WHERE a.tenant_id = p_tenant AND a.payment_id = i.payment AND a.number = i.number
+        WHERE a.tenant_id = p_tenant AND a.payment_id = ANY (p_payments) AND a.payment_id = i.payment AND a.number = i.number
         RETURNING a.number
     ), moved AS (
         UPDATE payments.payments p
@@ -200,7 +201,7 @@ BEGIN
             failed_at = CASE i.target WHEN 'failed' THEN v_now END
         FROM unnest(p_payments, v_targets, v_references, p_codes, p_messages, p_redirects, v_verdicts) WITH ORDINALITY
             AS i (payment, target, reference, code, message, redirect, verdict, item)
-        WHERE p.tenant_id = p_tenant AND p.id = i.payment AND i.verdict IS NULL AND i.target IS NOT NULL
+        WHERE p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = i.payment AND i.verdict IS NULL AND i.target IS NOT NULL
         RETURNING i.item, p AS payment
     ), shown AS MATERIALIZED (
         -- An integer here: a cast further down would not be leakproof, and row-level security would keep
@@ -217,7 +218,7 @@ BEGIN
     ), answered AS (
         UPDATE kernel.idempotency_keys k SET status = v_statuses[s.item], answer = s.data
         FROM shown s
-        WHERE k.tenant_id = p_tenant AND k.slot = v_slots[s.item] AND k.answer IS NULL
+        WHERE k.tenant_id = p_tenant AND k.slot = ANY (v_slots) AND k.slot = v_slots[s.item] AND k.answer IS NULL
         RETURNING k.slot
     )
     SELECT s.item, NULL::text, s.data::text FROM shown s;
@@ -232,15 +233,15 @@ BEGIN
     FROM (
         SELECT u.slot, u.answer_status, jsonb_strip_nulls(to_jsonb(p)) AS data
         FROM unnest(p_payments, v_slots, v_statuses, v_verdicts) AS u (payment, slot, answer_status, verdict)
-        JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = u.payment
+        JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = u.payment
         WHERE u.verdict IS NULL
     ) i
-    WHERE k.tenant_id = p_tenant AND k.slot = i.slot AND k.answer IS NULL;
+    WHERE k.tenant_id = p_tenant AND k.slot = ANY (v_slots) AND k.slot = i.slot AND k.answer IS NULL;
 
     RETURN QUERY
     SELECT i.item::integer, i.verdict, jsonb_strip_nulls(to_jsonb(p))::text
     FROM unnest(p_payments, v_targets, v_verdicts) WITH ORDINALITY AS i (payment, target, verdict, item)
-    JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = i.payment
+    JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = i.payment
     WHERE i.verdict IS NOT NULL OR i.target IS NULL;
 END
 $$;

@@ -161,7 +161,7 @@ BEGIN
         UPDATE payments.payments p
         SET capture_pending = m.capturing, refund_pending = m.refunding, cancel_pending = m.cancelling
         FROM unnest(p_payments, v_capturing, v_refunding, v_cancelling) AS m (id, capturing, refunding, cancelling)
-        WHERE p.tenant_id = p_tenant AND p.id = m.id
+        WHERE p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = m.id
           AND (p.capture_pending <> m.capturing OR p.refund_pending <> m.refunding OR p.cancel_pending <> m.cancelling);
     END IF;
     IF v_written < cardinality(p_ids) THEN
@@ -176,7 +176,7 @@ BEGIN
            i.remaining, to_jsonb(o)::text, to_jsonb(p)::text, k.answer::text
     FROM unnest(p_ids, p_item_payment, p_slots, v_refusals, v_verdicts, v_remaining, v_resources) WITH ORDINALITY
         AS i (id, payment, slot, refusal, verdict, remaining, resource, item)
-    LEFT JOIN payments.operations o ON o.tenant_id = p_tenant AND o.id = i.id
+    LEFT JOIN payments.operations o ON o.tenant_id = p_tenant AND o.id = ANY (p_ids) AND o.id = i.id
     LEFT JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = o.payment_id
     LEFT JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = i.slot AND i.verdict = 'replay';
 END
@@ -252,7 +252,7 @@ BEGIN
                row_number() OVER (PARTITION BY s.id ORDER BY i.item) AS turn
         FROM unnest(p_ids, p_item_payment) WITH ORDINALITY AS i (id, payment, item)
         JOIN payments.operations s
-          ON s.tenant_id = p_tenant AND s.id = i.id AND s.payment_id = p_payments[i.payment]
+          ON s.tenant_id = p_tenant AND s.id = ANY (p_ids) AND s.id = i.id AND s.payment_id = p_payments[i.payment]
     ) o;
     IF v_ids IS DISTINCT FROM p_payments OR cardinality(v_verdicts) IS DISTINCT FROM cardinality(p_ids) THEN
         RAISE EXCEPTION 'an operation to settle does not exist, or payments are not distinct and ascending'
@@ -327,7 +327,7 @@ BEGIN
             AS u (id, outcome, reference, code, message, transfer, inquire_s, verdict)
         WHERE u.verdict IS NULL
     ) i
-    WHERE o.tenant_id = p_tenant AND o.id = i.id;
+    WHERE o.tenant_id = p_tenant AND o.id = ANY (p_ids) AND o.id = i.id;
 
     UPDATE payments.payments p
     SET status = m.status, captured = m.captured, capture_pending = m.capturing, refunded = m.refunded,
@@ -336,7 +336,7 @@ BEGIN
         cancelled_at = CASE m.status WHEN 'cancelled' THEN v_now END
     FROM unnest(p_payments, v_status, v_captured, v_capturing, v_refunded, v_refunding, v_cancelling)
         AS m (id, status, captured, capturing, refunded, refunding, cancelling)
-    WHERE p.tenant_id = p_tenant AND p.id = m.id
+    WHERE p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = m.id
       AND (p.capture_pending, p.refund_pending, p.cancel_pending)
           IS DISTINCT FROM (m.capturing, m.refunding, m.cancelling);
 
@@ -344,7 +344,7 @@ BEGIN
     IF 'payment.cancelled' = ANY (v_news) THEN
         UPDATE payments.attempts a SET status = 'cancelled', next_inquiry_at = NULL, settled_at = v_now
         FROM unnest(p_payments, v_news) AS m (id, news)
-        WHERE a.tenant_id = p_tenant AND a.payment_id = m.id AND m.news = 'payment.cancelled'
+        WHERE a.tenant_id = p_tenant AND a.payment_id = ANY (p_payments) AND a.payment_id = m.id AND m.news = 'payment.cancelled'
           AND a.next_inquiry_at IS NOT NULL;
     END IF;
 
@@ -354,12 +354,12 @@ BEGIN
         FROM (
             SELECT 'refund.' || o.status AS type, o.id, o.partner_id, jsonb_strip_nulls(to_jsonb(o)) AS data, 1 AS turn
             FROM unnest(p_ids, v_kinds, v_verdicts, p_inquire_s) AS i (id, kind, verdict, inquire_s)
-            JOIN payments.operations o ON o.tenant_id = p_tenant AND o.id = i.id
+            JOIN payments.operations o ON o.tenant_id = p_tenant AND o.id = ANY (p_ids) AND o.id = i.id
             WHERE i.kind = 'refund' AND i.verdict IS NULL AND i.inquire_s IS NULL
             UNION ALL
             SELECT m.news, p.id, p.partner_id, jsonb_strip_nulls(to_jsonb(p)), 2
             FROM unnest(p_payments, v_news) AS m (id, news)
-            JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = m.id
+            JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = m.id
             WHERE m.news IS NOT NULL
             ORDER BY turn
         ) e
@@ -375,7 +375,7 @@ BEGIN
                jsonb_strip_nulls(to_jsonb(o)) AS operation, jsonb_strip_nulls(to_jsonb(p)) AS payment
         FROM unnest(p_ids, p_item_payment, v_kinds, v_slots, v_verdicts) WITH ORDINALITY
             AS i (id, payment, kind, slot, verdict, item)
-        JOIN payments.operations o ON o.tenant_id = p_tenant AND o.id = i.id
+        JOIN payments.operations o ON o.tenant_id = p_tenant AND o.id = ANY (p_ids) AND o.id = i.id
         JOIN payments.payments p ON p.tenant_id = p_tenant AND p.id = p_payments[i.payment]
     ), answered AS (
         UPDATE kernel.idempotency_keys k

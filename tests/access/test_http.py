@@ -139,7 +139,7 @@ async def test_answers_carry_the_rate_limit_and_refusals_say_when_to_come_again(
 
 def test_every_endpoint_asks_for_a_scope_that_exists() -> None:
     asked = {
-        dependency.call.scope  # type: ignore[union-attr]
+        dependency.call.permission.scope  # type: ignore[union-attr]
         for room in (access_http, tenant, business_units, customers, partners, config, usage)
         for route in room.router.routes
         if isinstance(route, APIRoute)

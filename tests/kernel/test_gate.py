@@ -49,6 +49,13 @@ async def get_lean(
     return {"account": encode_id("acct", account), "operation": call.operation}
 
 
+@lean.get("/v1/books")
+async def get_books(
+    call: Annotated[Call, Depends(requires("things:read", tenants_only=True))],
+) -> dict[str, str]:
+    return {"books": str(call.tenant_id)}
+
+
 @ordinary.post("/v1/ordinary")
 async def post_ordinary(
     call: Annotated[Call, Depends(requires("things:write"))], body: Body
@@ -68,6 +75,8 @@ class Door:
             return Principal(1, None, UUID(int=1), frozenset({"things:*"}), live=False)
         if headers.get(b"authorization") == b"Bearer reader":
             return Principal(1, None, UUID(int=2), frozenset({"things:read"}), live=False)
+        if headers.get(b"authorization") == b"Bearer partner":
+            return Principal(1, UUID(int=9), UUID(int=4), frozenset({"*"}), live=False)
         raise Unauthenticated
 
     async def admit(self, principal: Principal) -> Headers:
@@ -196,3 +205,9 @@ async def test_no_key_no_answer_and_a_scope_is_needed(client: httpx.AsyncClient)
     reader = {"authorization": "Bearer reader"}
     forbidden = await client.post("/v1/lean", json={"amount": 5}, headers=reader)
     assert (forbidden.status_code, forbidden.json()["scope"]) == (403, "things:write")
+
+
+async def test_what_is_the_tenants_own_is_kept_from_partners_of_any_scope(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/books")).json() == {"books": "1"}
+    refused = await client.get("/v1/books", headers={"authorization": "Bearer partner"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "tenants_only")

@@ -10,6 +10,7 @@ from florin.access.service import create_key
 from florin.cli.platform import Platform, platform_on
 from florin.kernel.database_urls import DatabaseUrls
 from florin.kernel.db import Database
+from florin.kernel.ids import encode_id
 from florin.kernel.settings import Settings
 from florin.tenancy.model import TenantDetails, TenantType
 from florin.tenancy.service import create_partner, create_tenant, list_tenants
@@ -80,7 +81,7 @@ async def _furnish(platform: Platform, tenant_id: int, receiver_url: str) -> dic
     )
     return {
         "FLORIN_API_KEY": made.secret,
-        "FLORIN_DEMO_PARTNER": str(partner_id),
+        "FLORIN_DEMO_PARTNER": encode_id("ptnr", partner_id),
         "FLORIN_WEBHOOK_URL": receiver_url,
         "FLORIN_WEBHOOK_SECRET": secret,
     }

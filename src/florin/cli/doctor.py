@@ -16,7 +16,7 @@ from florin.kernel.settings import Settings
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 2.0
-_PRIVATE_FILES = ("secrets.json", "key_ring", "demo.env")
+_PRIVATE_FILES = ("secrets.json", "key_ring", "demo.env", "sandbox_secret")
 
 _FACTS = """
 SELECT current_setting('server_version_num')::integer AS version,

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from florin.access.service import create_key, list_keys, revoke_key, rotate_key
 from florin.cli.console import USAGE, err, fail, out, run_async
@@ -57,7 +57,8 @@ def list_(tenant: Tenant, live: Live = False) -> None:
     """List a tenant's keys, newest first."""
 
     async def work() -> None:
-        table = Table("Id", "Key", "Name", "Scopes", "Expires", "Revoked", "Last used", box=None)
+        whole = [Column(name, no_wrap=True) for name in ("Id", "Key")]  # to be copied, so never cut
+        table = Table(*whole, "Name", "Scopes", "Expires", "Revoked", "Last used", box=None)
         async with open_platform(settings()) as platform:
             tenant_id = await tenant_id_of(platform, tenant, live=live)
             after = None

@@ -11,7 +11,7 @@ from rich.table import Table
 from florin import __version__
 from florin.cli import keys, tenants
 from florin.cli.console import FAILED, USAGE, err, fail, out, run_async
-from florin.cli.run import AddressTaken, run_florin
+from florin.cli.run import AddressTaken, NeverReady, run_florin
 from florin.kernel import migrations
 from florin.kernel.database_urls import open_database
 from florin.kernel.embedded import EmbeddedError
@@ -166,7 +166,7 @@ def main() -> None:
     app.add_typer(replay.app, name="replay")
     try:
         app()
-    except (EmbeddedError, RolesError, MigrationError, AddressTaken) as error:
+    except (EmbeddedError, RolesError, MigrationError, AddressTaken, NeverReady) as error:
         fail(str(error))
     except Refusal as refusal:
         fail(f"{refusal.param}: {refusal.detail}" if refusal.param else refusal.detail, code=USAGE)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import structlog
 from rich.panel import Panel
 
@@ -24,8 +25,15 @@ from florin.webhooks.receiver import Receiver
 log = structlog.get_logger(__name__)
 
 
+_READY_TIMEOUT_S = 30
+
+
 class AddressTaken(Exception):
     """The address cannot be served on."""
+
+
+class NeverReady(Exception):
+    """The API processes do not come up."""
 
 
 async def run_florin(settings: Settings) -> None:
@@ -33,6 +41,7 @@ async def run_florin(settings: Settings) -> None:
 
     Raises:
         AddressTaken: the port is in use, or the host is not this machine's.
+        NeverReady: the API processes do not come up.
         EmbeddedError, RolesError, MigrationError: the database cannot be brought up.
     """
     try:
@@ -56,8 +65,10 @@ async def run_florin(settings: Settings) -> None:
                 _receiver(settings.host, port + 1, demo.webhook_secret),
                 _processes(chosen, urls, listening),
             ):
-                _greet(f"http://{settings.host}:{port}", chosen, demo, str(chosen.receiver_url))
-                await stop.wait()
+                base = f"http://{settings.host}:{port}"
+                if await _ready(base, stop):
+                    _greet(base, chosen, demo, str(chosen.receiver_url))
+                    await stop.wait()
                 err.print("\nstopping ...")
     err.print("stopped")
 
@@ -111,6 +122,26 @@ async def _receiver(host: str, port: int, secret: str) -> AsyncIterator[None]:
             receiving.should_exit = True
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def _ready(base: str, stop: asyncio.Event) -> bool:
+    """Waits until the API serves. False: stopped meanwhile.
+
+    Raises:
+        NeverReady: it does not come up; its own log says why.
+    """
+    deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT_S
+    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+        while not stop.is_set():
+            try:
+                if (await client.get("/readyz")).is_success:
+                    return True
+            except httpx.TransportError:
+                pass
+            if asyncio.get_running_loop().time() > deadline:
+                raise NeverReady(f"the API did not start within {_READY_TIMEOUT_S} s; the log above says why")
+            await asyncio.sleep(0.05)
+    return False
 
 
 def _greet(base: str, settings: Settings, demo: Demo, receiver: str) -> None:

@@ -7,6 +7,7 @@ so the whole costs one round trip and one commit.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +15,7 @@ from operator import attrgetter
 from random import uniform
 from typing import Any, Generic, TypeVar
 
+from prometheus_client import Histogram
 from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
 from psycopg.rows import TupleRow
 
@@ -31,6 +33,13 @@ call for all of them costs less than the wait. A lone caller never waits."""
 
 _BEGIN = Statement(b"BEGIN")
 _COMMIT = Statement(b"COMMIT")
+GROUPS = Histogram(
+    "florin_group_items",
+    "Calls that travelled together to one SQL function",
+    ["function"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+)
+
 _TRANSIENT = (
     *CONNECTION_LOST,
     Unavailable,
@@ -90,6 +99,8 @@ class Coalescer(Generic[Item, Answer]):
         self._waiting: list[_Waiting[Item, Answer]] = []
         self._flying: set[asyncio.Task[None]] = set()
         self._crowded = False
+        name = re.search(r"FROM\s+([a-z_.]+)", function.statement)
+        self._group_items = GROUPS.labels(name.group(1) if name else "unnamed")
 
     async def call(self, tenant_id: int, item: Item) -> Answer:
         """The function's answer for this item.
@@ -107,7 +118,12 @@ class Coalescer(Generic[Item, Answer]):
     def _take_off(self) -> None:
         flight = asyncio.get_running_loop().create_task(self._fly())
         self._flying.add(flight)
-        flight.add_done_callback(self._flying.discard)
+        flight.add_done_callback(self._landed)
+
+    def _landed(self, flight: "asyncio.Task[None]") -> None:
+        self._flying.discard(flight)
+        if self._waiting and len(self._flying) < self._flights:
+            self._take_off()  # for whoever called between its last look and now
 
     async def _fly(self) -> None:
         # A new task starts after the callers that are ready now: they join this group.
@@ -161,6 +177,7 @@ class Coalescer(Generic[Item, Answer]):
         statements.append(_COMMIT)
         async with self._database.connection() as connection:
             rows = (await run_pipeline(connection, statements))[2:-1:2]
+        self._group_items.observe(len(group))
         return [
             answer
             for (_, items), answered in zip(calls, rows, strict=True)

@@ -44,7 +44,8 @@ class KeyRing:
 
     @classmethod
     def from_file(cls, path: Path) -> "KeyRing":
-        """From a file of mode 600, made with a fresh key when it is missing."""
+        """From a file of mode 600, made with a fresh key when it is missing, as is its directory."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:

@@ -5,6 +5,7 @@
     ├── MalformedRequest      400: not even readable
     ├── Unauthenticated       401
     ├── Forbidden             403
+    │   └── TenantsOnly       403
     ├── NotFound              404
     ├── MethodNotAllowed      405
     ├── Conflict              409
@@ -76,6 +77,12 @@ class Forbidden(Refusal):
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
+
+
+class TenantsOnly(Forbidden):
+    """This is the tenant's own business; a partner's key does not reach it."""
+
+    code = "tenants_only"
 
 
 class NotFound(Refusal):

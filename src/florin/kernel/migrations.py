@@ -90,6 +90,9 @@ class Applied:
     name: str
     duration_ms: int
 
+    def __str__(self) -> str:
+        return f"{self.version:04d}_{self.name} ({self.duration_ms} ms)"
+
 
 @dataclass(frozen=True)
 class Pending:

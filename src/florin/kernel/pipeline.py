@@ -116,11 +116,14 @@ async def _receive(pgconn: PGconn, count: int) -> list[PGresult]:
     results: list[PGresult] = []
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
-    loop.add_reader(pgconn.socket, readable.set)
+    # Kept: libpq forgets the number when the line is cut, and a reader left behind under it would
+    # starve the next connection that gets the same number.
+    socket = pgconn.socket
+    loop.add_reader(socket, readable.set)
     try:
         while pgconn.flush():
             # The server answers while we still send: read, or both would wait for the other for ever.
-            await _writable(loop, pgconn.socket, readable)
+            await _writable(loop, socket, readable)
             pgconn.consume_input()
         while len(results) < count:
             while len(results) < count and not pgconn.is_busy():
@@ -134,7 +137,7 @@ async def _receive(pgconn: PGconn, count: int) -> list[PGresult]:
                 await readable.wait()
                 pgconn.consume_input()
     finally:
-        loop.remove_reader(pgconn.socket)
+        loop.remove_reader(socket)
     return results
 
 

@@ -3,10 +3,9 @@
 TenantNotFound, BusinessUnitNotFound, PartnerNotFound, CustomerNotFound, SettingNotFound   404
 TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists   409
 ParentBelowUnit, TreeTooDeep, UnknownCurrency                422
-TenantsOnly                                                  403
 """
 
-from florin.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from florin.kernel.errors import Conflict, InvalidRequest, NotFound
 
 
 class TenantNotFound(NotFound):
@@ -79,9 +78,3 @@ class UnknownReference(InvalidRequest):
     """The request names something that is not there."""
 
     code = "unknown_reference"
-
-
-class TenantsOnly(Forbidden):
-    """This is the tenant's own business: a partner's key may not see or change it."""
-
-    code = "tenants_only"

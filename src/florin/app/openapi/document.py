@@ -15,6 +15,7 @@ from florin import __version__
 from florin.app.openapi.naming import TAGS, operation_id, sentence
 from florin.app.openapi.problem_codes import refusals, title_of
 from florin.app.openapi.problems import ALIKE, problem_examples
+from florin.kernel.http.call import Permission
 from florin.kernel.http.problem import MEDIA_TYPE, problems
 
 DESCRIPTION: Final = """
@@ -218,9 +219,9 @@ def _header_references(names: Iterable[str]) -> dict[str, Any]:
 def _scope(dependant: Dependant) -> str:
     """The scope that a route's call needs: see `requires`."""
     for one in (dependant, *dependant.dependencies):
-        scope = getattr(one.call, "scope", None)
-        if isinstance(scope, str):
-            return scope
+        permission = getattr(one.call, "permission", None)
+        if isinstance(permission, Permission):
+            return permission.scope
     raise ValueError(f"{dependant.path} asks for no scope")
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from random import randrange
 
 _LUA = Path(__file__).parent / "lua"
 
@@ -96,9 +97,10 @@ async def straight_at_sql(
     Raises:
         LoadFailed: pgbench failed, or a transaction did.
     """
+    run = randrange(2**24)  # noqa: S311 - tells runs apart
     process = await asyncio.create_subprocess_exec(
         str(pgbench),
-        *("-n", "-M", "prepared", "-D", "n=0", "-f", "/dev/stdin"),
+        *("-n", "-M", "prepared", "-D", "n=0", "-D", f"run={run}", "-f", "/dev/stdin"),
         *("-c", str(clients), "-j", "1", "-T", str(seconds)),
         database_url,
         stdin=asyncio.subprocess.PIPE,

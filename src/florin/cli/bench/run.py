@@ -193,7 +193,7 @@ async def payments(bench: Bench) -> None:
             bench.say(f"payments, round {turn + 1}: over HTTP, two processes")
             double.append(await over_http(running.base, "payments", bench.targets(), users))
         bench.say(f"payments, round {turn + 1}: one call each through pgbench")
-        single.append(await _pgbench(bench, await _payment_script(bench, turn)))
+        single.append(await _pgbench(bench, await _payment_script(bench)))
     base = bench.add("payments_pgbench_per_s", "payments, one call each (pgbench)", mean(single), "/s")
     one = bench.add("payments_http_1_per_s", "payments over HTTP, one process", _rate(measured), "/s")
     two = bench.add("payments_http_2_per_s", "payments over HTTP, two processes", _rate(double), "/s")
@@ -258,7 +258,7 @@ async def _pgbench(bench: Bench, script: str) -> float:
     return best
 
 
-async def _payment_script(bench: Bench, turn: int) -> str:
+async def _payment_script(bench: Bench) -> str:
     """The accounts are those that the payments over HTTP, which ran before, have opened."""
     async with (
         Database(bench.urls.app, size=2) as database,
@@ -271,8 +271,7 @@ async def _payment_script(bench: Bench, turn: int) -> str:
             (bench.one.tenant_id,),
         )
         (receivable,), (payable,) = await cursor.fetchall()
-    run = (int(time.time()) + turn * 7919) % 2**24
-    return scripts.payment(bench.one.tenant_id, run, receivable, payable)
+    return scripts.payment(bench.one.tenant_id, receivable, payable)
 
 
 async def _post_alone(database: Database, bench: Bench, size: int, chance: Random, *, hot: bool) -> float:

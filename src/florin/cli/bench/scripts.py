@@ -27,15 +27,15 @@ COMMIT;
 """
 
 
-def payment(tenant_id: int, run: int, receivable: UUID, payable: UUID) -> str:
+def payment(tenant_id: int, receivable: UUID, payable: UUID) -> str:
     """One payment: opened in one transaction, settled in another, as around a provider's call.
 
-    `run` (below 2**24) keeps the ids of one pgbench run apart from another's.
+    `:run` keeps the ids of one pgbench run apart from another's, `:n` counts within it.
     """
     accounts = sorted((receivable, payable))
     positions = f"{accounts.index(receivable) + 1},{accounts.index(payable) + 1}"
     payment_id = (
-        f"('01{run:06x}' || lpad(to_hex(:n::integer), 8, '0') || '8000'"
+        "('01' || lpad(to_hex(:run::integer), 6, '0') || lpad(to_hex(:n::integer), 8, '0') || '8000'"
         " || lpad(to_hex(:client_id::integer), 12, '0'))::uuid"
     )
     item = (

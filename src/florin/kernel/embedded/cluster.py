@@ -264,6 +264,7 @@ wal_compression = {"lz4" if has_lz4 else "off"}
 max_wal_size = '4GB'
 checkpoint_timeout = '15min'
 random_page_cost = 1.1
+autovacuum_naptime = '15s'
 jit = off
 
 lock_timeout = '10s'

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Request
 
-from florin.kernel.errors import Forbidden
+from florin.kernel.errors import Forbidden, TenantsOnly
 from florin.kernel.http.body import METHODS_WITH_BODY
 from florin.kernel.http.strict import refuse_unasked
 from florin.kernel.idempotency import Idempotency, idempotency
@@ -94,28 +94,42 @@ class Call:
         """Tells the client that its key was used before and this is that request's answer."""
         self.answer_headers.append((b"idempotent-replayed", b"true"))
 
-    def require(self, scope: str) -> None:
-        """Raises Forbidden unless the key has `scope`, its family (`payments:*`) or `*`."""
-        scopes = self.principal.scopes
-        if scope in scopes or "*" in scopes or f"{scope.partition(':')[0]}:*" in scopes:
-            return
-        raise Forbidden(f"the key has no scope {scope}", scope=scope)
+    def require(self, permission: "Permission") -> None:
+        """Raises Forbidden unless the key has the scope, its family (`payments:*`) or `*`.
+
+        And TenantsOnly when a partner's key asks for what is the tenant's own.
+        """
+        scope, scopes = permission.scope, self.principal.scopes
+        if scope not in scopes and "*" not in scopes and f"{scope.partition(':')[0]}:*" not in scopes:
+            raise Forbidden(f"the key has no scope {scope}", scope=scope)
+        if permission.tenants_only and self.principal.partner_id is not None:
+            raise TenantsOnly
 
 
-def requires(scope: str) -> Callable[[Request], "Any"]:
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a key needs for an endpoint."""
+
+    scope: str
+    tenants_only: bool = False
+    """Whether a partner's key is refused, whatever its scopes."""
+
+
+def requires(scope: str, *, tenants_only: bool = False) -> Callable[[Request], "Any"]:
     """The dependency that gives an endpoint its Call.
 
-    Use as `call: Annotated[Call, Depends(requires("ledger:read"))]`. The scope stands in the
-    function's `scope` attribute, so that routes can be listed with it.
+    Use as `call: Annotated[Call, Depends(requires("ledger:read"))]`. The function's `permission`
+    attribute says what it asks for, so that routes can be listed with it.
     """
+    permission = Permission(scope, tenants_only)
 
     async def call(request: Request) -> Call:
         found: Call = request.scope[CALL]
-        found.require(scope)
+        found.require(permission)
         route = request.scope["route"]
         found.operation = f"{request.method} {route.path_format}"
         refuse_unasked(route, request.scope["query_string"], found.body if found.writes else b"")
         return found
 
-    call.scope = scope  # type: ignore[attr-defined]
+    call.permission = permission  # type: ignore[attr-defined]
     return call

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
-from florin.kernel.http.call import CALL, Call
+from florin.kernel.http.call import CALL, Call, Permission
 from florin.kernel.http.problem import from_pydantic
 from florin.kernel.http.strict import refuse_unknown_parameters
 
@@ -37,7 +37,7 @@ class LeanRoute(APIRoute):
             if name == "body":
                 self._body = annotation
             elif name == "call":
-                self.scope: str = get_args(annotation)[1].dependency.scope
+                self.permission: Permission = get_args(annotation)[1].dependency.permission
             else:
                 self._path_ids[name] = TypeAdapter(annotation)
 
@@ -69,7 +69,7 @@ class LeanRoute(APIRoute):
 
     async def answer(self, call: Call, path_params: dict[str, str]) -> tuple[int, bytes]:
         """Status and JSON. Raises a Refusal for whatever the request gets wrong."""
-        call.require(self.scope)
+        call.require(self.permission)
         call.operation = f"{call.method} {self.path_format}"
         arguments: dict[str, Any] = {"call": call}
         for name, adapter in self._path_ids.items():

@@ -28,8 +28,9 @@ from florin.ledger.store import UNSET
 router = APIRouter(tags=["Accounts"])
 lean = APIRouter(tags=["Accounts"], route_class=LeanRoute)
 
-Read = Annotated[Call, Depends(requires("ledger:read"))]
-Write = Annotated[Call, Depends(requires("ledger:write"))]
+# The books are the tenant's: they show what it owes to every partner.
+Read = Annotated[Call, Depends(requires("ledger:read", tenants_only=True))]
+Write = Annotated[Call, Depends(requires("ledger:write", tenants_only=True))]
 
 
 @router.post(

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import Depends
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from florin.kernel.errors import TenantsOnly
 from florin.kernel.http.call import Call, requires
-from florin.tenancy.errors import TenantsOnly
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 

@@ -182,6 +182,6 @@ async def test_payments_survive_kill_9_of_api_and_database(florin: Florin) -> No
         assert {payment["status"] for payment in payments.values()} <= {"completed", "failed"}
         captured = sum(p["amount"] for p in payments.values() if p["status"] == "completed")
         async with session.get(
-            f"{florin.base}/v1/accounts", params={"code": "provider:sandbox:receivable:EUR"}
+            f"{florin.base}/v1/accounts", params={"code_prefix": "provider:sandbox:receivable:EUR"}
         ) as got:
             assert (await got.json())["data"][0]["balance"] == captured

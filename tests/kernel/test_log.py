@@ -29,6 +29,21 @@ def test_what_reads_like_a_secret_is_masked_inside_text() -> None:
     assert event["event"] == "failed"
 
 
+def test_card_data_and_the_rows_that_postgresql_repeats_are_masked() -> None:
+    text = (
+        "CheckViolation: new row breaks payments_amount_check\n"
+        "DETAIL:  Failing row contains (7, ann@example.org).\nCONTEXT:  SQL function"
+    )
+    event = redact(
+        None,
+        "error",
+        {"event": "failed", "exception": text, "reason": "4242 4242 4242 4242 as tok_planted, password=pw x"},
+    )
+    assert "ann@" not in event["exception"]
+    assert "CONTEXT:  SQL function" in event["exception"]
+    assert event["reason"] == "*** as ***, password=*** x"
+
+
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
     """What a test configures here writes to a stream that ends with the test."""

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from fastapi_swagger import patch_fastapi
 from starlette.types import ASGIApp
 
 from florin import __version__
@@ -73,16 +72,9 @@ def build(settings: Settings, url: str) -> ASGIApp:
                 yield
 
     app = FastAPI(title="Florin", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.swagger_ui_oauth2_redirect_url = None
     for router in ROUTERS:
         # Not include_router: it copies routes, and the gate takes the lean ones by identity.
         app.router.routes.extend(router.routes)
-    patch_fastapi(
-        app,
-        redirect_from_root_to_docs=False,
-        title="Florin API",
-        swagger_ui_parameters={"tryItOutEnabled": True, "filter": True, "displayRequestDuration": True},
-    )
     install_problems(app)
     install_openapi(app)
     return Gate(

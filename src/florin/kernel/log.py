@@ -8,12 +8,16 @@ from typing import Any
 
 import structlog
 
+from florin.kernel.pan import mask_card_numbers
+
 _SECRET_NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api_?key|idempotency|signature|body|vpa|pan$|cvv|otp",
     re.IGNORECASE,
 )
 _SECRET_VALUES = re.compile(
     r"fl_(?:test|live)_[0-9a-z]+_[A-Za-z0-9_-]+|whsec_[A-Za-z0-9+/=]+|postgres(?:ql)?://[^@\s]+@"
+    r"|(?<=password=)[^\s&]+|\btok_[A-Za-z0-9_-]+"
+    r"|(?<=\nDETAIL:).*"  # PostgreSQL repeats the row that it refuses
 )
 
 
@@ -23,7 +27,7 @@ def redact(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMappin
         if name != "event" and _SECRET_NAMES.search(name):
             event[name] = "***"
         elif isinstance(value, str):
-            event[name] = _SECRET_VALUES.sub("***", value)
+            event[name] = mask_card_numbers(_SECRET_VALUES.sub("***", value))
     return event
 
 

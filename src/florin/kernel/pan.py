@@ -68,6 +68,11 @@ def holds_card_number(text: str) -> bool:
     return False
 
 
+def mask_card_numbers(text: str) -> str:
+    """The text with `***` for what may be a card number."""
+    return _RUN.sub(lambda run: "***" if holds_card_number(run.group()) else run.group(), text)
+
+
 def _is_card_number(text: str) -> bool:
     digits = [int(digit) for digit in text]  # int() also reads the digits of other scripts
     if not 2 <= digits[0] <= 6:  # noqa: PLR2004 - the first digits of the card networks

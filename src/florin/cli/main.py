@@ -14,6 +14,7 @@ from florin.cli import keys, tenants
 from florin.cli.console import FAILED, USAGE, err, fail, out, run_async
 from florin.cli.run import AddressTaken, NeverReady, run_florin
 from florin.kernel import migrations
+from florin.kernel.crypto import BadKeyRing
 from florin.kernel.database_urls import open_database
 from florin.kernel.embedded import EmbeddedError
 from florin.kernel.errors import Refusal
@@ -171,6 +172,8 @@ def main() -> None:
     app.add_typer(replay.app, name="replay")
     try:
         app()
+    except BadKeyRing as error:
+        fail(f"the key ring (FLORIN_KEY_RING, or key_ring in the data directory): {error}", code=USAGE)
     except (EmbeddedError, RolesError, MigrationError, AddressTaken, NeverReady) as error:
         fail(str(error))
     except Refusal as refusal:

@@ -5,6 +5,7 @@ be added and old ones kept until everything is sealed anew. What the value belon
 associated data: a ciphertext moved to another row does not open.
 """
 
+import binascii
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -22,25 +23,32 @@ class SealBroken(Exception):
     """The value was altered, moved, or sealed under a key that is not on the ring."""
 
 
+class BadKeyRing(ValueError):
+    """The keys that were given make no ring."""
+
+
 class KeyRing:
     """Keys by id. The first seals; all open."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
-            raise ValueError("a key ring needs at least one key")
+            raise BadKeyRing("a key ring needs at least one key")
         for key_id, key in keys.items():
             if len(key) != _KEY_BYTES:
-                raise ValueError(f"key {key_id!r} has {len(key)} bytes, not {_KEY_BYTES}")
+                raise BadKeyRing(f"key {key_id!r} has {len(key)} bytes, not {_KEY_BYTES}")
             if not key_id.isascii() or not 1 <= len(key_id) <= _MAX_ID_BYTES:
-                raise ValueError(f"key id {key_id!r} is not 1 to {_MAX_ID_BYTES} ASCII characters")
+                raise BadKeyRing(f"key id {key_id!r} is not 1 to {_MAX_ID_BYTES} ASCII characters")
         self._current = next(iter(keys))
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
 
     @classmethod
     def parse(cls, text: str) -> "KeyRing":
-        """From `id:base64,id:base64`, newest first."""
+        """From `id:base64,id:base64`, newest first. Raises BadKeyRing."""
         pairs = (part.strip().partition(":") for part in text.split(",") if part.strip())
-        return cls({key_id: b64decode(key, validate=True) for key_id, _, key in pairs})
+        try:
+            return cls({key_id: b64decode(key, validate=True) for key_id, _, key in pairs})
+        except binascii.Error as error:
+            raise BadKeyRing(f"a key is not base64: {error}") from None
 
     @classmethod
     def from_file(cls, path: Path) -> "KeyRing":

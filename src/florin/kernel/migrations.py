@@ -101,6 +101,9 @@ class Pending:
     version: int
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.version:04d}_{self.name}"
+
 
 def migrations_dir() -> Path:
     """`florin/migrations` of an installed wheel, or `migrations` at the root of the source tree."""

@@ -74,7 +74,7 @@ def test_the_page_the_document_and_the_metrics_answer_without_a_key(florin: Flor
     assert httpx.get(f"{florin.base}/openapi.json").json()["openapi"].startswith("3.1")
     assert httpx.get(f"{florin.base}/healthz").json() == {"status": "ok"}
     metrics = httpx.get(f"{florin.base}/metrics").text
-    assert "florin_http_requests_total" in metrics
+    assert "florin_http_request_seconds_count" in metrics
     assert "fl_test_" not in page.text + metrics
 
 

@@ -43,12 +43,13 @@ def server(app: ASGIApp, *, lifespan: bool = True) -> uvicorn.Server:
     return _Server(
         uvicorn.Config(
             app,
-            loop="uvloop",
+            loop="none",  # we are in one already
             http="httptools",
             lifespan="on" if lifespan else "off",
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             backlog=4096,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=10,

@@ -1,10 +1,10 @@
 """How the command line speaks: results on stdout, everything else on stderr, faults in one sentence."""
 
-import asyncio
 import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
+import uvloop
 from rich.console import Console
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def fail(message: str, *, code: int = FAILED) -> NoReturn:
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's coroutine; Ctrl-C ends it with exit code 130 and no traceback."""
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except KeyboardInterrupt:
         err.print("stopped")
         sys.exit(130)

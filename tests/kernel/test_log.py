@@ -1,3 +1,6 @@
+import logging
+from collections.abc import Iterator
+
 import pytest
 import structlog
 
@@ -41,6 +44,18 @@ def test_card_data_and_the_rows_that_postgresql_repeats_are_masked() -> None:
     assert event["reason"] == "*** as ***, password=*** x"
 
 
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """Logging as the other tests have it: what is set up here writes to a stream that ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("as_before")
 def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
     for style in ("console", "json"):
         configure_logging("info", style)

@@ -45,7 +45,7 @@ def test_a_payment_is_taken_refunded_booked_and_told(florin: Florin) -> None:
         assert client.get(f"/v1/payments/{payment['id']}").json()["status"] == "partially_refunded"
 
         receivable, payable = (
-            client.get("/v1/accounts", params={"code": prefix}).json()["data"][0]
+            client.get("/v1/accounts", params={"code_prefix": prefix}).json()["data"][0]
             for prefix in ("provider:sandbox", "partner:")
         )
         assert receivable["balance"] == payable["balance"] == 2100

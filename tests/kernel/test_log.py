@@ -45,8 +45,8 @@ def test_card_data_and_the_rows_that_postgresql_repeats_are_masked() -> None:
 
 
 @pytest.fixture
-def as_before() -> Iterator[None]:
-    """Logging as the other tests have it: what is set up here writes to a stream that ends with the test."""
+def logging_restored() -> Iterator[None]:
+    """What a test configures here writes to a stream that ends with the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -55,7 +55,7 @@ def as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
-@pytest.mark.usefixtures("as_before")
+@pytest.mark.usefixtures("logging_restored")
 def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
     for style in ("console", "json"):
         configure_logging("info", style)

@@ -206,7 +206,9 @@ async def test_accounts_are_listed_changed_and_stated(api: Client) -> None:
     assert (changed.json()["name"], changed.json()["max_balance"], changed.json()["balance"]) == ("W", 10, 6)
     closing = await api.http.patch(f"/v1/accounts/{wallet}", json={"status": "closed"})
     assert problem(closing) == (409, "account_not_empty", "status")
-    listed = await api.get("/v1/accounts", type="liability", currency="USD", status="active", code="wal")
+    listed = await api.get(
+        "/v1/accounts", type="liability", currency="USD", status="active", code_prefix="wal"
+    )
     assert listed == {"data": [changed.json()], "has_more": False}
     newest = await api.get(f"/v1/accounts/{wallet}/entries", limit=2)
     assert ([entry["seq"] for entry in newest["data"]], newest["has_more"]) == ([3, 2], True)

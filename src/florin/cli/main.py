@@ -6,6 +6,7 @@ from typing import Annotated
 
 import psycopg
 import typer
+from pydantic import ValidationError
 from rich.table import Table
 
 from florin import __version__
@@ -44,7 +45,11 @@ def _root(
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    chosen = settings()
+    try:
+        chosen = settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        fail(f"FLORIN_{str(first['loc'][0]).upper()}: {first['msg']}", code=USAGE)
     configure_logging(chosen.log_level, chosen.log_format)
 
 

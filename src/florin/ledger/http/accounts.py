@@ -64,7 +64,7 @@ async def list_accounts(
     type_: Annotated[AccountType | None, Query(alias="type")] = None,
     currency: Annotated[str | None, Query(pattern="^[A-Z]{3}$")] = None,
     status: AccountStatus | None = None,
-    code: Annotated[AccountCode | None, Query(description="Only codes that begin like this.")] = None,
+    code_prefix: Annotated[AccountCode | None, Query(description="Only codes that begin like this.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     starting_after: AccountId | None = None,
 ) -> Page[AccountResponse]:
@@ -77,7 +77,7 @@ async def list_accounts(
         type=type_,
         currency=currency,
         status=status,
-        code_prefix=code,
+        code_prefix=code_prefix,
     )
     return page(found, limit, lambda one: AccountResponse(**render.account(one)))
 

@@ -90,7 +90,7 @@ async def over_http(
 
 
 async def straight_at_sql(
-    pgbench: Path, database_url: str, script: str, *, clients: int, seconds: int
+    pgbench: Path, database_url: str, script: Path, *, clients: int, seconds: int
 ) -> float:
     """Transactions per second of a pgbench script, prepared statements, one script run each.
 
@@ -100,14 +100,13 @@ async def straight_at_sql(
     run = randrange(2**24)  # noqa: S311 - tells runs apart
     process = await asyncio.create_subprocess_exec(
         str(pgbench),
-        *("-n", "-M", "prepared", "-D", "n=0", "-D", f"run={run}", "-f", "/dev/stdin"),
+        *("-n", "-M", "prepared", "-D", "n=0", "-D", f"run={run}", "-f", str(script)),
         *("-c", str(clients), "-j", "1", "-T", str(seconds)),
         database_url,
-        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    printed, complained = await process.communicate(script.encode())
+    printed, complained = await process.communicate()
     found = re.search(rb"tps = ([0-9.]+)", printed)
     if process.returncode or found is None or b"aborted" in complained:
         said = (complained or printed).decode()[-500:]

@@ -246,11 +246,13 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
 async def _pgbench(bench: Bench, script: str) -> float:
     """The better of few and many clients: the baseline is what the database does best one by one."""
     best = 0.0
+    file = bench.directory / "pgbench.sql"
+    file.write_text(script)
     for clients in PGBENCH_CLIENTS:
         rate = await straight_at_sql(
             lay_out(bench.directory).bin_dir / "pgbench",
             bench.urls.app,
-            script,
+            file,
             clients=clients,
             seconds=max(2, bench.seconds // 2),
         )

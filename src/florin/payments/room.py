@@ -73,7 +73,9 @@ class Payments:
         self.notifier = notifier
         self.pacing = pacing or Pacing()
         self.opening = Coalescer(database, calls.opening(self.pacing.grace_s))
-        self.settling = Coalescer(database, calls.SETTLE)
+        # One flight: settlements of a partner meet at its two accounts, and a second flight would only
+        # wait for the first one's locks. Larger groups hold them less often.
+        self.settling = Coalescer(database, calls.SETTLE, flights=1)
         self.operation_opening = Coalescer(database, calls.operation_opening(self.pacing.grace_s))
         self.operation_settling = Coalescer(database, calls.SETTLE_OPERATIONS)
         self.reading = Coalescer(database, calls.READ_PAYMENTS)

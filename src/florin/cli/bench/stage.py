@@ -31,6 +31,7 @@ FIRST_ACCOUNT = 100_000_000_000
 """Twelve digits: the last group of a benchmark account's id, so that pgbench can name accounts."""
 
 _READY_TIMEOUT_S = 60.0
+_ALL_UP_S = 3.0
 
 
 def account_id(number: int) -> UUID:
@@ -131,7 +132,11 @@ async def florin_run(data_dir: Path, *, workers: int) -> AsyncIterator[Running]:
         )  # fmt: skip
     try:
         await _until_ready(base, process, data_dir)
-        yield Running(base, time.perf_counter() - started, process)
+        running = Running(base, time.perf_counter() - started, process)
+        if workers > 1:
+            # The first process answers already; connections made now would all stay with it.
+            await asyncio.sleep(_ALL_UP_S)
+        yield running
     finally:
         if process.returncode is None:
             process.terminate()

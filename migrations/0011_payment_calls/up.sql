@@ -186,7 +186,8 @@ BEGIN
                 inquire_s, verdict)
             WHERE u.verdict IS NULL
         ) i
-        WHERE a.tenant_id = p_tenant AND a.payment_id = ANY (p_payments) AND a.payment_id = i.payment AND a.number = i.number
+        WHERE a.tenant_id = p_tenant AND a.payment_id = ANY (p_payments)
+          AND a.payment_id = i.payment AND a.number = i.number
         RETURNING a.number
     ), moved AS (
         UPDATE payments.payments p
@@ -201,7 +202,8 @@ BEGIN
             failed_at = CASE i.target WHEN 'failed' THEN v_now END
         FROM unnest(p_payments, v_targets, v_references, p_codes, p_messages, p_redirects, v_verdicts) WITH ORDINALITY
             AS i (payment, target, reference, code, message, redirect, verdict, item)
-        WHERE p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = i.payment AND i.verdict IS NULL AND i.target IS NOT NULL
+        WHERE p.tenant_id = p_tenant AND p.id = ANY (p_payments) AND p.id = i.payment
+          AND i.verdict IS NULL AND i.target IS NOT NULL
         RETURNING i.item, p AS payment
     ), shown AS MATERIALIZED (
         -- An integer here: a cast further down would not be leakproof, and row-level security would keep

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, ConfigDict
+from starlette.types import Message
 
 from florin.kernel.errors import Conflict, TooManyRequests, Unauthenticated
 from florin.kernel.http.call import Call, Principal, Rooms, requires
@@ -86,12 +87,16 @@ class Door:
 
 
 @pytest.fixture
-def client() -> httpx.AsyncClient:
+def gate() -> Gate:
     app = FastAPI()
     install_problems(app)
     app.router.routes.extend([*lean.routes, *ordinary.routes])
     door = Door()
-    gate = Gate(app, routes=app.routes, rooms=Rooms(), authenticator=door, limiter=door, max_body_bytes=1000)
+    return Gate(app, routes=app.routes, rooms=Rooms(), authenticator=door, limiter=door, max_body_bytes=1000)
+
+
+@pytest.fixture
+def client(gate: Gate) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(gate), base_url="http://florin", headers=KEY | JSON
     )
@@ -211,3 +216,22 @@ async def test_what_is_the_tenants_own_is_kept_from_partners_of_any_scope(client
     assert (await client.get("/v1/books")).json() == {"books": "1"}
     refused = await client.get("/v1/books", headers={"authorization": "Bearer partner"})
     assert (refused.status_code, refused.json()["code"]) == (403, "tenants_only")
+
+
+async def test_a_client_that_leaves_before_its_body_is_whole_is_no_fault_of_ours(gate: Gate) -> None:
+    sent: list[Message] = []
+    messages: list[Message] = [
+        {"type": "http.request", "body": b'{"amount"', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", b"Bearer good"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/lean", "headers": headers, "query_string": b""}
+    await gate(scope, receive, send)
+    assert sent[0]["status"] == 400

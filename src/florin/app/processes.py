@@ -78,6 +78,8 @@ class Keeper:
                 start_new_session=True,
             )
             self._running[child.name] = process
+            if self._stopping.is_set():  # it was being started when the others were asked to end
+                process.terminate()
             code = await process.wait()
             self._running.pop(child.name, None)
             if self._stopping.is_set():

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 _READY_TIMEOUT_S = 30
+_RECEIVER_HOST = "127.0.0.1"
 
 
 class AddressTaken(Exception):
@@ -59,10 +60,10 @@ async def run_florin(settings: Settings) -> None:
             for applied in await migrations.migrate(urls.owner):
                 err.print(f"applied migration {applied}", highlight=False)
             port: int = listening.getsockname()[1]
-            chosen = settings.model_copy(update={"port": port, "receiver_url": _receiver_url(settings, port)})
+            chosen = settings.model_copy(update={"port": port, "receiver_url": _receiver_url(port)})
             demo = await ensure_demo(chosen, urls, str(chosen.receiver_url))
             async with (
-                _receiver(settings.host, port + 1, demo.webhook_secret),
+                _receiver(port + 1, demo.webhook_secret),
                 _processes(chosen, urls, listening),
             ):
                 base = f"http://{settings.host}:{port}"
@@ -73,8 +74,9 @@ async def run_florin(settings: Settings) -> None:
     err.print("stopped")
 
 
-def _receiver_url(settings: Settings, port: int) -> str:
-    return f"http://{settings.host}:{port + 1}/"
+def _receiver_url(port: int) -> str:
+    """The demo's receiver is for this machine, wherever the API is served."""
+    return f"http://{_RECEIVER_HOST}:{port + 1}/"
 
 
 @asynccontextmanager
@@ -105,10 +107,10 @@ async def _processes(settings: Settings, urls: DatabaseUrls, listening: socket.s
 
 
 @asynccontextmanager
-async def _receiver(host: str, port: int, secret: str) -> AsyncIterator[None]:
+async def _receiver(port: int, secret: str) -> AsyncIterator[None]:
     """The demo's webhook receiver; without it Florin serves all the same."""
     try:
-        listening = bind(host, port)
+        listening = bind(_RECEIVER_HOST, port)
     except OSError as error:
         log.warning("no_webhook_receiver", port=port, reason=error.strerror)
         yield

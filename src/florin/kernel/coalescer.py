@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 
 from florin.kernel.db import CONNECTION_LOST, Database, set_tenant
 from florin.kernel.errors import Unavailable
-from florin.kernel.pipeline import Parameter, Statement, run_pipeline
+from florin.kernel.pipeline import STALE, Parameter, Statement, run_pipeline
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -42,6 +42,7 @@ GROUPS = Histogram(
 
 _TRANSIENT = (
     *CONNECTION_LOST,
+    *STALE,
     Unavailable,
     DeadlockDetected,
     SerializationFailure,

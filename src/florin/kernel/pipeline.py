@@ -16,7 +16,13 @@ from weakref import WeakKeyDictionary
 
 from psycopg import Error
 from psycopg.adapt import Transformer
-from psycopg.errors import InternalError, OperationalError, error_from_result
+from psycopg.errors import (
+    FeatureNotSupported,
+    InternalError,
+    InvalidSqlStatementName,
+    OperationalError,
+    error_from_result,
+)
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import TupleRow
@@ -25,6 +31,9 @@ from florin.kernel.db import Connection
 
 Parameter = str | int | float | UUID | datetime | Sequence[object] | None
 """What has a text that PostgreSQL reads; sequences become array literals."""
+
+STALE = (FeatureNotSupported, InvalidSqlStatementName)
+"""What a prepared statement meets after a migration has changed its function: it has to be prepared anew."""
 
 _numbers = counter(1)
 _prepared: WeakKeyDictionary[Connection, dict[bytes, bytes]] = WeakKeyDictionary()
@@ -63,6 +72,9 @@ async def run_pipeline(connection: Connection, statements: Sequence[Statement]) 
         raise
     try:
         return _rows(connection, results, expected)
+    except STALE:
+        await connection.close()  # and with it all that it had prepared
+        raise
     except Error:
         for prepared in fresh:  # by now, or skipped after the error: prepare anew, under another name
             del known[prepared]

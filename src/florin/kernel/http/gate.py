@@ -5,7 +5,6 @@ refuses card numbers before anybody reads them, turns refusals into problems, co
 routes by the short way. Nothing that it logs holds a header or a body.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
@@ -200,7 +199,7 @@ class Gate:
             if len(body) > self._max_body_bytes:
                 raise TooLarge(f"the body has more than {self._max_body_bytes} bytes")
         if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
+            raise MalformedRequest("the client left before its request was whole")
         return body
 
 

@@ -95,21 +95,22 @@ async def test_an_unexpected_error_is_narrowed_down_to_the_item_that_causes_it(d
     assert sum(items for _, items in await _calls(database)) == len(numbers) - 1
 
 
+@pytest.mark.usefixtures("database")
 async def test_a_function_that_a_migration_changes_meanwhile_is_prepared_anew(
-    database: Database, database_urls: AllDatabaseUrls
+    database_urls: AllDatabaseUrls,
 ) -> None:
-    coalescer = Coalescer(database, DOUBLE)
-    assert await coalescer.call(1, 4) == (8, "1")
-    async with await psycopg.AsyncConnection.connect(database_urls.owner) as connection:
-        await connection.execute("DROP FUNCTION trial.double(integer, integer[])")
-        changed = FUNCTION.replace("doubled integer", "doubled bigint").replace(
-            "n.number * 2", "n.number * 2::bigint"
-        )
-        await connection.execute(changed.encode())
-    answers = await asyncio.gather(*(coalescer.call(1, number) for number in (1, 2, 3)))
-    assert answers == [(2, "1"), (4, "1"), (6, "1")]
-    async with await psycopg.AsyncConnection.connect(database_urls.owner) as connection:
-        await connection.execute("DROP FUNCTION trial.double(integer, integer[])")
+    changed = FUNCTION.replace("doubled integer", "doubled bigint").replace("n.number", "n.number::bigint")
+    drop = "DROP FUNCTION trial.double(integer, integer[])"
+    async with Database(database_urls.app, size=1) as alone:  # so that the call meets what it prepared
+        coalescer = Coalescer(alone, DOUBLE)
+        assert await coalescer.call(1, 4) == (8, "1")
+        async with await psycopg.AsyncConnection.connect(database_urls.owner) as owner:
+            await owner.execute(drop.encode())
+            await owner.execute(changed.encode())
+        answers = await asyncio.gather(*(coalescer.call(1, number) for number in (1, 2, 3)))
+        assert answers == [(2, "1"), (4, "1"), (6, "1")]
+    async with await psycopg.AsyncConnection.connect(database_urls.owner) as owner:
+        await owner.execute(drop.encode())
 
 
 async def test_a_caller_that_gives_up_does_not_disturb_the_others(database: Database) -> None:

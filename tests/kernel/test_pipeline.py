@@ -1,9 +1,11 @@
 """Statements stay prepared, or are prepared anew, whatever else happens on the connection."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
+from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import DivisionByZero
 
 from florin.kernel.db import Database
@@ -14,6 +16,7 @@ class Urls(Protocol):
     """Connection strings of the test database."""
 
     app: str
+    root: str
 
 
 @pytest.fixture
@@ -47,3 +50,18 @@ async def test_a_statement_that_was_skipped_after_an_error_is_prepared_the_next_
             with pytest.raises(DivisionByZero):
                 await run_pipeline(connection, [wrong, double(1)])
         assert await run_pipeline(connection, [double(3), double(4)]) == [[(6,)], [(8,)]]
+
+
+async def test_a_cut_connection_leaves_no_reader_behind_for_the_next_of_its_number(
+    database: Database, database_urls: Urls
+) -> None:
+    async with database.connection() as connection:
+        number, backend = connection.pgconn.socket, connection.info.backend_pid
+        sleeping = asyncio.create_task(run_pipeline(connection, [Statement(b"SELECT pg_sleep(30)")]))
+        await asyncio.sleep(0.2)
+        async with await AsyncConnection.connect(database_urls.root, autocommit=True) as root:
+            await root.execute("SELECT pg_terminate_backend(%s)", (backend,))
+        with pytest.raises(OperationalError):
+            await sleeping
+        assert connection.closed
+        assert not asyncio.get_running_loop().remove_reader(number)

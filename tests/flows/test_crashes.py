@@ -126,12 +126,12 @@ async def _check_books(
         assert all(line["difference"] == 0 for line in trial["data"])
     with florin.connect() as connection:
         rows = connection.execute(
-            "SELECT account_id, seq, balance_before, balance_after FROM ledger.entries ORDER BY 1, 2"
+            "SELECT account_id, seq, amount, balance_after FROM ledger.entries ORDER BY 1, 2"
         ).fetchall()
     for one, other in pairwise(rows):
         if one[0] == other[0]:
             assert other[1] == one[1] + 1, "a gap in an account's entries"  # type: ignore[operator]
-            assert other[2] == one[3], "a break in an account's balances"
+            assert other[3] == one[3] + other[2], "a break in an account's balances"
 
 
 async def test_kill_9_of_the_api_loses_and_doubles_nothing(florin: Florin) -> None:

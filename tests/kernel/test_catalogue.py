@@ -23,6 +23,11 @@ MAY_DELETE = {
     "kernel.idempotency_keys": "keys are forgotten after the retention time",
     "kernel.outbox": "a row leaves with the fan-out that it asks for",
     "access.rate_windows": "a window that is over means nothing",
+    "ledger.chart": "a node names accounts and holds no money; that it went is in the audit log",
+    "ledger.snapshots": "a projection, rebuilt from the log",
+    "ledger.dated_totals": "a projection, rebuilt from the log",
+    "ledger.projections": "a projection, rebuilt from the log",
+    "ledger.open_items": "a projection: an item that has cleared leaves",
 }
 """Tables from which florin_app may delete."""
 

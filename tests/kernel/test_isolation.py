@@ -90,6 +90,8 @@ def tables(database_urls: Urls) -> list[Table]:
         root.execute("SET session_replication_role = replica")  # without foreign keys
         for checked, check in _checks(root):
             root.execute(f"ALTER TABLE {checked} DROP CONSTRAINT {check}".encode())
+        for parent in _without_partitions(root):
+            root.execute(f"CREATE TABLE {parent}_all PARTITION OF {parent} DEFAULT".encode())
         for table in found:
             root.execute(table.query("ALTER TABLE {table} DISABLE TRIGGER USER"))
             for tenant_id in (OWN, OTHER):
@@ -118,6 +120,15 @@ def _checks(root: Connection) -> list[tuple[str, str]]:
         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
         WHERE k.contype = 'c' AND c.relrowsecurity AND k.coninhcount = 0
     """).fetchall()
+
+
+def _without_partitions(root: Connection) -> list[str]:
+    rows = root.execute("""
+        SELECT c.oid::regclass::text FROM pg_class c
+        WHERE c.relkind = 'p' AND c.relrowsecurity
+          AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
+    """).fetchall()
+    return [name for (name,) in rows]
 
 
 @contextmanager

@@ -100,6 +100,7 @@ async def test_a_transfer_is_told_the_same_when_posted_replayed_and_read(api: Cl
         "seq": 1,
         "balance_before": 0,
         "balance_after": 500,
+        "reversed": 0,
     }
     again = await api.post("/v1/transfers", body, key="k")
     assert (again.status_code, again.json()) == (201, transfer)
@@ -195,7 +196,7 @@ async def test_one_key_for_two_targets_is_a_mistake(api: Client) -> None:
     other = await api.post(f"/v1/transfers/{two['id']}/reverse", key="r")
     assert problem(other) == (422, "idempotency_key_reused", None)
     assert problem(await api.post(f"/v1/transfers/{one['id']}/reverse")) == (409, "already_reversed", None)
-    assert (await api.get(f"/v1/transfers/{one['id']}"))["reversed_by"] == first.json()["id"]
+    assert (await api.get(f"/v1/transfers/{one['id']}"))["reversed_by"] == [first.json()["id"]]
 
 
 async def test_accounts_are_listed_changed_and_stated(api: Client) -> None:

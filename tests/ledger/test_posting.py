@@ -22,15 +22,15 @@ A, B = UUID(int=1), UUID(int=2)
 def test_accounts_are_encoded_once_and_ascending() -> None:
     items = [posting((B, 5), (A, -5)), posting((A, 1), (B, -1))]
     encoded = POST.encode(items)
-    assert encoded[8:] == (f"{{{A},{B}}}", "{1,1,2,2}", "{2,1,1,2}", "{5,-5,1,-1}")
-    assert encoded[7] is None
+    assert encoded[9:] == (f"{{{A},{B}}}", "{1,1,2,2}", "{2,1,1,2}", "{5,-5,1,-1}")
+    assert encoded[8] is None
 
 
 def test_details_keep_text_that_needs_quoting() -> None:
     metadata: Metadata = {"k": '"},{\\'}
     item = Posting(A, fresh_key(), legs((A, 5), (B, -5)), description='it\'s, {"x"}', metadata=metadata)
     encoded = POST.encode([posting((A, 5), (B, -5)), item])
-    assert orjson.loads(str(encoded[7])) == [None, {"description": item.description, "metadata": metadata}]
+    assert orjson.loads(str(encoded[8])) == [None, {"description": item.description, "metadata": metadata}]
 
 
 def test_a_refusal_names_the_leg_of_the_account_that_caused_it() -> None:

@@ -30,7 +30,7 @@ async def test_post_and_reverse_is_identity(books: Books) -> None:
     assert [leg.amount_minor for leg in reversal.entries] == [-100, 97, 3]
     assert [(await books.balance(one)).balance_minor for one in (cash, wallet, fees)] == [0, 0, 0]
     now = await service.transfer(books.ledger, books.tenant_id, posted.id)
-    assert now.reversed_by_id == reversal.id
+    assert now.reversal_ids == (reversal.id,)
     await books.assert_sound()
 
 

@@ -144,7 +144,7 @@ class HoldAmountExceeded(InvalidRequest):
 
 
 class LegsRequired(InvalidRequest):
-    """A hold of more than two legs is posted in part by naming its legs."""
+    """What has more than two legs is posted or reversed in part by naming its legs."""
 
     code = "legs_required"
 
@@ -153,6 +153,36 @@ class AccountNotInHold(InvalidRequest):
     """The hold reserves nothing on this account."""
 
     code = "account_not_in_hold"
+
+
+class AccountNotInTransfer(InvalidRequest):
+    """The transfer moved nothing on this account."""
+
+    code = "account_not_in_transfer"
+
+
+class ReversalAmountExceeded(InvalidRequest):
+    """This is more than is left of the transfer, or the other direction."""
+
+    code = "reversal_amount_exceeded"
+
+
+class PeriodClosed(Conflict):
+    """The books are closed for the time at which this would count."""
+
+    code = "period_closed"
+
+
+class SharedLimitExceeded(InvalidRequest):
+    """The accounts that share this account's limit would together pass it."""
+
+    code = "shared_limit_exceeded"
+
+
+class SetRefused(Conflict):
+    """Another transfer of the set was refused, and so the whole set was."""
+
+    code = "set_refused"
 
 
 REFUSALS: Final[dict[str, type[Refusal]]] = {
@@ -176,10 +206,15 @@ REFUSALS: Final[dict[str, type[Refusal]]] = {
         HoldAmountExceeded,
         LegsRequired,
         AccountNotInHold,
+        AccountNotInTransfer,
+        ReversalAmountExceeded,
+        PeriodClosed,
+        SharedLimitExceeded,
+        SetRefused,
         IdempotencyKeyReused,
     )
 }
 """The refusals of `ledger.post`, `ledger.settle_holds` and `ledger.reverse`, by code."""
 
-FUNDS: Final = frozenset({InsufficientFunds.code, BalanceAboveMaximum.code})
+FUNDS: Final = frozenset({InsufficientFunds.code, BalanceAboveMaximum.code, SharedLimitExceeded.code})
 """Refusals for which a leg's amount is at fault, not its account."""

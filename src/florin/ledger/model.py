@@ -50,6 +50,7 @@ class TransferKind(StrEnum):
     VOID = "void"
     EXPIRY = "expiry"
     REVERSAL = "reversal"
+    REPOST = "repost"
 
 
 class HoldStatus(StrEnum):
@@ -152,11 +153,33 @@ class Leg(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a transfer comes from, in the words of whoever asked for it."""
+
+    correlation_id: str | None = None
+    """What it belongs to: an order, a payment. At most 255 characters."""
+
+    causation_id: str | None = None
+    """What led to it: an event, a request. At most 255 characters."""
+
+    template: Metadata | None = None
+    """Name, version and parameters of the recipe that made it."""
+
+    exchange: Metadata | None = None
+    """Rate, source, amounts and rounding of a currency exchange."""
+
+
+NOWHERE: Final = Origin()
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """A transfer or a hold to be made."""
 
     id: UUID
-    idempotency: Idempotency
+    idempotency: Idempotency | None
+    """None: asking again posts again. For dry runs, and for work that keeps its own count."""
+
     legs: tuple[Leg, ...]
     kind: TransferKind = TransferKind.TRANSFER
     currency: str | None = None
@@ -167,6 +190,7 @@ class Posting:
     effective_at: datetime | None = None
     """When it counts, if not when it is recorded."""
 
+    origin: Origin = NOWHERE
     expires_at: datetime | None = None
     """Holds only."""
 
@@ -189,17 +213,42 @@ class Settlement:
 
     description: str | None = None
     metadata: Metadata | None = None
+    origin: Origin = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class Reversing:
-    """A transfer to be reversed."""
+    """A transfer to be reversed, in full or in part."""
 
     id: UUID
     idempotency: Idempotency
     transfer_id: UUID
+    amount_minor: int | None = None
+    """How much of a two-leg transfer to take back."""
+
+    legs: tuple[Leg, ...] = ()
+    """How much of each leg, with the transfer's own signs. Neither given: all that is left."""
+
+    effective_at: datetime | None = None
     description: str | None = None
     metadata: Metadata | None = None
+    origin: Origin = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Correcting:
+    """A transfer to be taken back and posted anew, both or neither."""
+
+    reversal_id: UUID
+    repost_id: UUID
+    idempotency: Idempotency
+    transfer_id: UUID
+    legs: tuple[Leg, ...]
+    currency: str | None = None
+    effective_at: datetime | None = None
+    description: str | None = None
+    metadata: Metadata | None = None
+    origin: Origin = NOWHERE
 
 
 class Posted(NamedTuple):
@@ -230,6 +279,8 @@ class TransferEntry(NamedTuple):
     seq: int | None
     balance_before_minor: int | None
     balance_after_minor: int | None
+    reversed_minor: int = 0
+    """How much of the amount has been taken back since, with its sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +294,11 @@ class Transfer:
     related_id: UUID | None
     description: str | None
     metadata: Metadata | None
-    reversed_by_id: UUID | None
     entries: tuple[TransferEntry, ...]
+    reversal_ids: tuple[UUID, ...] = ()
+    """What has taken back some or all of it, in order."""
+
+    origin: Origin = NOWHERE
     replayed: bool = field(default=False, compare=False)
     """Said again, to an idempotency key that was used before."""
 
@@ -258,6 +312,8 @@ class Entry(NamedTuple):
     balance_before_minor: int
     balance_after_minor: int
     recorded_at: datetime
+    effective_at: datetime
+    """When it counts: most often when it was recorded."""
 
 
 class HoldLeg(NamedTuple):

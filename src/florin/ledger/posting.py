@@ -4,6 +4,7 @@ The hot path of the whole system: array literals instead of adapted objects, one
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Protocol
 from uuid import UUID
@@ -16,10 +17,12 @@ from florin.kernel.errors import Refusal
 from florin.kernel.idempotency import Idempotency
 from florin.ledger.errors import FUNDS, REFUSALS
 from florin.ledger.model import (
+    NOWHERE,
     AccountType,
     Balance,
     Leg,
     Metadata,
+    Origin,
     Posted,
     Posting,
     Recorded,
@@ -28,6 +31,7 @@ from florin.ledger.model import (
 )
 
 _INT = attrgetter("int")
+_ORIGIN = ("correlation_id", "causation_id", "template", "exchange")
 
 
 class _Described(Protocol):
@@ -35,10 +39,12 @@ class _Described(Protocol):
     def description(self) -> str | None: ...
     @property
     def metadata(self) -> Metadata | None: ...
+    @property
+    def origin(self) -> Origin: ...
 
 
 def _details(items: Sequence[_Described]) -> str | None:
-    if all(item.description is None and not item.metadata for item in items):
+    if all(item.description is None and not item.metadata and item.origin is NOWHERE for item in items):
         return None
     return orjson.dumps([_detail(item) for item in items]).decode()
 
@@ -49,7 +55,18 @@ def _detail(item: _Described) -> dict[str, Any] | None:
         detail["description"] = item.description
     if item.metadata:
         detail["metadata"] = item.metadata
+    if item.origin is not NOWHERE:
+        for name in _ORIGIN:
+            value = getattr(item.origin, name)
+            if value is not None:
+                detail[name] = value
     return detail or None
+
+
+def _times(items: Sequence[datetime | None]) -> str | None:
+    if all(item is None for item in items):
+        return None
+    return array([None if item is None else item.isoformat() for item in items])
 
 
 def _keys(given: Sequence[Idempotency | None]) -> tuple[str, str]:
@@ -84,8 +101,9 @@ def _encode_postings(items: Sequence[Posting]) -> tuple[Any, ...]:
         *_keys([item.idempotency for item in items]),
         array([item.kind for item in items]),
         array([item.currency for item in items]),
-        array([None if item.effective_at is None else item.effective_at.isoformat() for item in items]),
+        _times([item.effective_at for item in items]),
         array([None if item.expires_at is None else item.expires_at.isoformat() for item in items]),
+        None,
         _details(items),
         array(accounts),
         array(leg_items),
@@ -107,8 +125,8 @@ POST: ArrayFunction[Posting, Posted] = ArrayFunction(
     """SELECT item, refusal, refused_account, transfer_id, replayed, recorded_at, entry_seqs,
               balances_before, balances, currencies
        FROM ledger.post(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
-                        %s::timestamptz[], %s::timestamptz[], %s::jsonb, %s::uuid[],
-                        %s::integer[], %s::integer[], %s::bigint[])""",
+                        %s::timestamptz[], %s::timestamptz[], %s::integer[], %s::jsonb,
+                        %s::uuid[], %s::integer[], %s::integer[], %s::bigint[])""",
     _encode_postings,
     _decode_postings,
 )
@@ -116,7 +134,6 @@ POST: ArrayFunction[Posting, Posted] = ArrayFunction(
 
 
 def _encode_settlements(items: Sequence[Settlement]) -> tuple[Any, ...]:
-    legs = [(number, leg) for number, item in enumerate(items, 1) for leg in item.legs]
     return (
         array([item.id for item in items]),
         *_keys([item.idempotency for item in items]),
@@ -124,6 +141,13 @@ def _encode_settlements(items: Sequence[Settlement]) -> tuple[Any, ...]:
         array([item.action for item in items]),
         array([item.amount_minor for item in items]),
         _details(items),
+        *_part_legs(items),
+    )
+
+
+def _part_legs(items: Sequence[Settlement | Reversing]) -> tuple[str, str, str]:
+    legs = [(number, leg) for number, item in enumerate(items, 1) for leg in item.legs]
+    return (
         array([number for number, _ in legs]),
         array([leg.account_id for _, leg in legs]),
         array([leg.amount_minor for _, leg in legs]),
@@ -156,20 +180,28 @@ def _encode_reversals(items: Sequence[Reversing]) -> tuple[Any, ...]:
         array([item.id for item in items]),
         *_keys([item.idempotency for item in items]),
         array([item.transfer_id for item in items]),
+        _times([item.effective_at for item in items]),
+        array([item.amount_minor for item in items]),
         _details(items),
+        *_part_legs(items),
     )
 
 
 def _decode_reversals(items: Sequence[Reversing], rows: list[TupleRow]) -> list[Recorded | Exception]:
     answers: list[Any] = [None] * len(items)
     for item, code, account_id, transfer_id, replayed in rows:
-        answers[item - 1] = Recorded(transfer_id, replayed) if code is None else refusal(code, account_id, ())
+        answers[item - 1] = (
+            Recorded(transfer_id, replayed)
+            if code is None
+            else refusal(code, account_id, items[item - 1].legs)
+        )
     return answers
 
 
 REVERSE: ArrayFunction[Reversing, Recorded] = ArrayFunction(
     """SELECT item, refusal, refused_account, transfer_id, replayed
-       FROM ledger.reverse(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::jsonb)""",
+       FROM ledger.reverse(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::timestamptz[],
+                           %s::bigint[], %s::jsonb, %s::integer[], %s::uuid[], %s::bigint[])""",
     _encode_reversals,
     _decode_reversals,
 )

@@ -61,8 +61,11 @@ SELECT ledger.ensure_accounts(:tenant_id, :ids, :codes, :names, :types, :currenc
 -- name: entries(tenant_id, account_id, before_seq, since, until, limit)
 -- A page of an account's entries, newest first. Ids carry their time to within the day's slack
 -- that lets whole partitions be left out.
-SELECT e.seq, e.transfer_id, e.amount, e.balance_before, e.balance_after, e.recorded_at
+SELECT e.seq, e.transfer_id, e.amount,
+       e.balance_after - CASE WHEN a.type IN ('asset', 'expense') THEN e.amount ELSE -e.amount END,
+       e.balance_after, e.recorded_at, coalesce(e.effective_at, e.recorded_at)
 FROM ledger.entries e
+JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = :account_id
 WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
   AND (:before_seq::bigint IS NULL OR e.seq < :before_seq)
   AND (:since::timestamptz IS NULL
@@ -109,14 +112,23 @@ LIMIT :limit;
 
 -- name: transfers(tenant_id, ids)
 -- Transfers with their legs and what these did to each account.
-SELECT t.id, t.kind, t.recorded_at, t.effective_at, t.related_id, t.description, t.metadata, r.reversal_id,
-       l.account_ids, l.currencies, l.amounts, l.seqs, l.befores, l.afters
+SELECT t.id, t.kind, t.recorded_at, coalesce(t.effective_at, t.recorded_at), t.related_id, t.description, t.metadata,
+       t.correlation_id, t.causation_id, t.template, t.exchange, r.reversal_ids,
+       l.account_ids, l.currencies, l.amounts, l.seqs, l.befores, l.afters, l.reversed
 FROM ledger.transfers t
-LEFT JOIN ledger.reversals r ON r.tenant_id = :tenant_id AND r.transfer_id = t.id
+LEFT JOIN LATERAL (
+    SELECT array_agg(v.reversal_id ORDER BY v.number) AS reversal_ids,
+           (array_agg(v.number ORDER BY v.number DESC))[1] AS last_number
+    FROM ledger.reversals v WHERE v.tenant_id = :tenant_id AND v.transfer_id = t.id
+) r ON true
+LEFT JOIN ledger.reversals f ON f.tenant_id = :tenant_id AND f.transfer_id = t.id AND f.number = r.last_number
 CROSS JOIN LATERAL (
     SELECT array_agg(u.account_id ORDER BY u.leg) AS account_ids, array_agg(a.currency ORDER BY u.leg) AS currencies,
            array_agg(u.amount ORDER BY u.leg) AS amounts, array_agg(u.seq ORDER BY u.leg) AS seqs,
-           array_agg(e.balance_before ORDER BY u.leg) AS befores, array_agg(e.balance_after ORDER BY u.leg) AS afters
+           array_agg(e.balance_after - CASE WHEN a.type IN ('asset', 'expense') THEN e.amount ELSE -e.amount END
+                     ORDER BY u.leg) AS befores,
+           array_agg(e.balance_after ORDER BY u.leg) AS afters,
+           array_agg(coalesce(f.reversed[u.leg], 0) ORDER BY u.leg) AS reversed
     FROM unnest(t.account_ids, t.amounts, t.entry_seqs) WITH ORDINALITY AS u (account_id, amount, seq, leg)
     JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = u.account_id
     LEFT JOIN ledger.entries e ON e.tenant_id = :tenant_id AND e.account_id = u.account_id

@@ -215,7 +215,8 @@ async def post_transfers(
 
 def _said_again(found: Transfer) -> Transfer:
     # As it was said then: that somebody has reversed it since is not part of that answer.
-    return replace(found, reversed_by_id=None, replayed=True)
+    entries = tuple(entry._replace(reversed_minor=0) for entry in found.entries)
+    return replace(found, reversal_ids=(), entries=entries, replayed=True)
 
 
 def _posted(posting: Posting, posted: Posted) -> Transfer:
@@ -227,7 +228,7 @@ def _posted(posting: Posting, posted: Posted) -> Transfer:
         related_id=None,
         description=posting.description,
         metadata=posting.metadata or None,
-        reversed_by_id=None,
+        origin=posting.origin,
         entries=tuple(
             [
                 TransferEntry(account_id, currency, amount_minor, seq, before, after)

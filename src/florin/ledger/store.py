@@ -13,6 +13,7 @@ from florin.kernel.coalescer import ArrayFunction, array
 from florin.kernel.db import Connection
 from florin.ledger.errors import TransferNotFound
 from florin.ledger.model import (
+    NOWHERE,
     Account,
     AccountStatus,
     AccountType,
@@ -22,6 +23,7 @@ from florin.ledger.model import (
     HoldLeg,
     HoldStatus,
     NewAccount,
+    Origin,
     SystemAccount,
     Transfer,
     TransferEntry,
@@ -229,9 +231,9 @@ def _account(row: Sequence[Any]) -> Account:
 
 
 def _transfer(row: Sequence[Any]) -> Transfer:
-    (transfer_id, kind, recorded_at, effective_at, related_id, description, metadata, reversal_id, *legs) = (
-        row
-    )
+    (transfer_id, kind, recorded_at, effective_at, related_id, description, metadata, *rest) = row
+    (correlation_id, causation_id, template, exchange, reversal_ids, *legs) = rest
+    origin = Origin(correlation_id, causation_id, template, exchange)
     return Transfer(
         id=transfer_id,
         kind=TransferKind(kind),
@@ -240,7 +242,8 @@ def _transfer(row: Sequence[Any]) -> Transfer:
         related_id=related_id,
         description=description,
         metadata=metadata,
-        reversed_by_id=reversal_id,
+        reversal_ids=tuple(reversal_ids or ()),
+        origin=NOWHERE if origin == NOWHERE else origin,
         entries=tuple(TransferEntry(*leg) for leg in zip(*legs, strict=True)),
     )
 

@@ -11,6 +11,7 @@ import orjson
 from psycopg.rows import TupleRow
 
 from florin.kernel.coalescer import ArrayFunction, array
+from florin.kernel.ids import encode_id
 from florin.payments.model import (
     Opened,
     Opening,
@@ -72,7 +73,7 @@ def _decode_opened(items: Sequence[Opening], rows: list[TupleRow]) -> Sequence[O
 
 SETTLE_STATEMENT = (
     "SELECT item, verdict, payment"
-    " FROM payments.settle(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " FROM payments.settle(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 
 
@@ -88,6 +89,7 @@ def _encode_settling(items: Sequence[Settling]) -> Sequence[Any]:
         [finding.redirect_url for finding in findings],
         array([finding.inquire_s for finding in findings]),
         *_legs([item.posting for item in items]),
+        array([encode_id("pay", item.payment_id) for item in items]),
     )
 
 
@@ -151,6 +153,7 @@ def _encode_operation_settling(items: Sequence[OperationSettling]) -> Sequence[A
         [finding.message for finding in findings],
         array([finding.inquire_s for finding in findings]),
         *_legs([item.posting for item in items]),
+        array([encode_id("pay", item.payment_id) for item in items]),
     )
 
 
@@ -164,7 +167,7 @@ def _decode_operation_settled(items: Sequence[OperationSettling], rows: list[Tup
 
 SETTLE_OPERATIONS: ArrayFunction[OperationSettling, Settled] = ArrayFunction(
     "SELECT item, verdict, operation, payment"
-    " FROM payments.settle_operations(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+    " FROM payments.settle_operations(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
     _encode_operation_settling,
     _decode_operation_settled,
 )

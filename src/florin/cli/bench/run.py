@@ -280,7 +280,7 @@ async def _post_alone(database: Database, bench: Bench, size: int, chance: Rando
     """Items a second of `ledger.post`, one call a transaction, one connection."""
     spent_s, items = 0.0, 0
     tenant_id = bench.one.tenant_id
-    sql = POST.statement.replace("%s", "{}").format(*(f"${number}" for number in range(1, 14))).encode()
+    sql = POST.statement.replace("%s", "{}").format(*(f"${number}" for number in range(1, 15))).encode()
     while spent_s < bench.seconds / 4 or items < 2 * size:
         postings = [_posting(bench.one, chance, hot=hot) for _ in range(size)]
         statements = [

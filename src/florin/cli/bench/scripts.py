@@ -18,7 +18,7 @@ def transfer(tenant_id: int) -> str:
 BEGIN;
 SET LOCAL app.tenant_id = {tenant_id};
 SELECT refusal FROM ledger.post({tenant_id}, ARRAY[kernel.uuidv7()], ARRAY[gen_random_uuid()],
-    ARRAY[gen_random_uuid()], '{{transfer}}', '{{USD}}', '{{NULL}}', '{{NULL}}', NULL,
+    ARRAY[gen_random_uuid()], '{{transfer}}', '{{USD}}', NULL, '{{NULL}}', NULL, NULL,
     ARRAY[('01900000-0000-7000-8000-' || :low::text)::uuid,
           ('01900000-0000-7000-8000-' || :high::text)::uuid],
     '{{1,1}}', '{{1,2}}', '{{100,-100}}');
@@ -56,7 +56,7 @@ BEGIN;
 SET LOCAL app.tenant_id = {tenant_id};
 SELECT verdict FROM payments.settle({tenant_id}, ARRAY[{payment_id}], '{{1}}', '{{succeeded}}',
     '{{sbx_bench}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', '{{NULL}}', ARRAY[kernel.uuidv7()],
-    '{{{accounts[0]},{accounts[1]}}}', '{{1,1}}', '{{{positions}}}', '{{4200,-4200}}');
+    '{{{accounts[0]},{accounts[1]}}}', '{{1,1}}', '{{{positions}}}', '{{4200,-4200}}', '{{pay_bench}}');
 COMMIT;
 \\endpipeline
 """

@@ -73,7 +73,12 @@ def transfer(found: Transfer) -> dict[str, Any]:
         "metadata": found.metadata or {},
         "hold": None if hold_id is None else encode_id("hold", hold_id),
         "reverses": encode_id("tr", related) if related and found.kind is TransferKind.REVERSAL else None,
-        "reversed_by": encode_id("tr", found.reversed_by_id) if found.reversed_by_id else None,
+        "reversed_by": [encode_id("tr", one) for one in found.reversal_ids],
+        "corrects": encode_id("tr", related) if related and found.kind is TransferKind.REPOST else None,
+        "correlation_id": found.origin.correlation_id,
+        "causation_id": found.origin.causation_id,
+        "template": found.origin.template,
+        "exchange": found.origin.exchange,
         "entries": [
             {
                 "account": encode_id("acct", account_id),
@@ -83,8 +88,9 @@ def transfer(found: Transfer) -> dict[str, Any]:
                 "seq": seq,
                 "balance_before": before,
                 "balance_after": after,
+                "reversed": abs(reversed_minor),
             }
-            for account_id, currency, amount_minor, seq, before, after in found.entries
+            for account_id, currency, amount_minor, seq, before, after, reversed_minor in found.entries
         ],
     }
 
@@ -99,6 +105,7 @@ def entry(found: Entry) -> dict[str, Any]:
         "balance_before": found.balance_before_minor,
         "balance_after": found.balance_after_minor,
         "recorded_at": rfc3339(found.recorded_at),
+        "effective_at": rfc3339(found.effective_at),
     }
 
 

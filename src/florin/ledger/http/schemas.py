@@ -1,6 +1,6 @@
 """What the ledger's API takes and gives."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -171,6 +171,16 @@ class EntryResponse(BaseModel):
     seq: int | None
     balance_before: int | None
     balance_after: int | None
+    reversed: int = Field(description="How much of the amount has been taken back.")
+
+
+class ExchangeNote(BaseModel):
+    """What is kept of a currency exchange."""
+
+    model_config = ConfigDict(extra="allow")
+
+    rate: str = Field(description="Units of the bought currency for one of the sold.", examples=["1.0854"])
+    source: str = Field(description="Who gave the rate.", examples=["ECB 2026-11-20"])
 
 
 class TransferResponse(BaseModel):
@@ -184,7 +194,12 @@ class TransferResponse(BaseModel):
     metadata: dict[str, str]
     hold: HoldId | None = Field(description="The hold that it makes, posts, voids or expires.")
     reverses: TransferId | None
-    reversed_by: TransferId | None
+    reversed_by: list[TransferId] = Field(description="What took back some or all of it, in order.")
+    corrects: TransferId | None = Field(description="The transfer that it replaces.")
+    correlation_id: str | None
+    causation_id: str | None
+    template: dict[str, Any] | None = Field(description="The recipe that made it: name, version, parameters.")
+    exchange: ExchangeNote | None
     entries: list[EntryResponse]
 
 
@@ -215,6 +230,7 @@ class StatementEntry(BaseModel):
     balance_before: int
     balance_after: int
     recorded_at: str
+    effective_at: str
 
 
 class HoldLegResponse(BaseModel):

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from florin.kernel.errors import Unavailable
+from florin.kernel.provenance import Provenance, set_provenance
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -68,8 +69,10 @@ class Database:
             raise Unavailable from None
 
     @asynccontextmanager
-    async def tenant(self, tenant_id: int) -> AsyncIterator[Connection]:
+    async def tenant(self, tenant_id: int, *, by: Provenance | None = None) -> AsyncIterator[Connection]:
         """One transaction in one tenant's context: row-level security shows this tenant and no other.
+
+        `by`: to whom the audit log puts down what changes in it.
 
         Raises:
             Unavailable: the server is away; nothing was done unless the commit itself was cut off.
@@ -77,6 +80,8 @@ class Database:
         try:
             async with self.connection() as connection, connection.transaction():
                 await connection.execute(set_tenant(tenant_id))
+                if by is not None:
+                    await set_provenance(connection, by)
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unavailable from error

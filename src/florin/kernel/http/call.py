@@ -11,6 +11,8 @@ from florin.kernel.errors import Forbidden, TenantsOnly
 from florin.kernel.http.body import METHODS_WITH_BODY
 from florin.kernel.http.strict import refuse_unasked
 from florin.kernel.idempotency import Idempotency, idempotency
+from florin.kernel.ids import encode_id
+from florin.kernel.provenance import Provenance
 
 T = TypeVar("T")
 
@@ -64,6 +66,9 @@ class Call:
     method: str
     headers: Mapping[bytes, bytes]
     body: bytes = b""
+    address: str | None = None
+    """Where the request came from, as far as the socket knows."""
+
     operation: str = ""
     """Method and path template, set by the route."""
 
@@ -85,6 +90,16 @@ class Call:
         """The Idempotency-Key header, if there is one."""
         raw = self.headers.get(b"idempotency-key")
         return None if raw is None else raw.decode("latin-1")
+
+    def provenance(self, reason: str | None = None) -> Provenance:
+        """To whom the audit log puts down what this call changes, and why."""
+        return Provenance(
+            actor=encode_id("key", self.principal.key_id),
+            reason=reason,
+            address=self.address,
+            user_agent=self.headers.get(b"user-agent", b"").decode("latin-1") or None,
+            request_id=self.request_id,
+        )
 
     def idempotency(self) -> Idempotency:
         """Slot and digest of this request. Raises IdempotencyKeyMissing."""

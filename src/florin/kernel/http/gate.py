@@ -170,6 +170,7 @@ class Gate:
             method=scope["method"],
             headers=headers,
             body=await self._read(headers, receive),
+            address=scope["client"][0] if scope.get("client") else None,
             answer_headers=extra,
         )
         check_body(call.method, headers, call.body)

@@ -1,0 +1,5 @@
+"""`florin ledger`: the books from the command line. One module per subject; each adds its commands here."""
+
+import typer
+
+app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args_is_help=True)

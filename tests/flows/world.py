@@ -130,7 +130,7 @@ class Tenant:
             if match[1] == "acct":
                 if match[0] not in seen:
                     seen.append(match[0])
-                return sorted(self.accounts)[sorted(seen).index(match[0])] if len(seen) > 1 else match[0]
+                return sorted(self.accounts)[sorted(seen).index(match[0])]
             return self.ids[match[1]]
 
         text = json.dumps(operation.example)

@@ -115,7 +115,9 @@ async def test_matched_by_correlation_each_payment_clears_by_itself(books: Books
     assert trail.item.amount_minor == 350
     await books.refund(second, 500)  # after it was paid out: now the provider is owed
     assert await clearing.open() == {public(first): 350, public(second): -500}
-    assert (await clearing.trail(opened[public(second)])).item is None
+    again = (await clearing.trail(opened[public(second)])).item  # the correlation, whoever opened it
+    assert again is not None
+    assert (again.amount_minor, again.transfer_id != opened[public(second)]) == (-500, True)
 
 
 async def test_a_capture_in_parts_is_open_until_all_of_it_is_paid_out(books: Books) -> None:

@@ -265,6 +265,9 @@ async def test_a_trail_leads_from_the_amount_to_what_left_it(books: Books) -> No
     ]
     assert transfers[0].causation_id == encode_id("evt", event)
     assert transfers[-1].related_id == went.transfer_id
+    later = await service.trail(books.ledger, books.tenant_id, clearing, went.transfer_id)
+    assert later.item is not None
+    assert later.item[:5] == trail.item[:5]
     await move(books, other, clearing, 100, name)
     cleared = await service.trail(books.ledger, books.tenant_id, clearing, came.transfer_id)
     assert cleared.item is None

@@ -41,8 +41,8 @@ CROSS JOIN LATERAL (
 ) i
 ORDER BY a.id DESC;
 
--- name: items(tenant_id, account_id, match_by, clears_within, at, overdue, opened_by, starting_after, limit)
--- What had not cleared on an account at an instant (null: now), oldest first: a page of it, or what a transfer opened.
+-- name: items(tenant_id, account_id, match_by, clears_within, at, overdue, starting_after, limit)
+-- What had not cleared on an account at an instant (null: now), oldest first.
 -- A cursor keeps its place when its item has cleared meanwhile: its transfer says where that was.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(:at::timestamptz, clock_timestamp()) AS at
@@ -51,12 +51,19 @@ SELECT i.transfer_id, i.correlation_id, i.amount, i.since, i.last_transfer_id, g
        i.since + :clears_within::interval < c.at
 FROM clock c CROSS JOIN ledger.lingering(:tenant_id, :account_id, :match_by, :at) i
 WHERE (:overdue::boolean IS NULL OR (i.since + :clears_within::interval < c.at) = :overdue)
-  AND (:opened_by::uuid IS NULL OR i.transfer_id = :opened_by)
   AND (:starting_after::uuid IS NULL OR (i.since, i.transfer_id) > (
       SELECT t.recorded_at, t.id FROM ledger.all_transfers t
       WHERE t.tenant_id = :tenant_id AND t.id = :starting_after))
 ORDER BY i.since, i.transfer_id
 LIMIT :limit;
+
+-- name: item_of(tenant_id, account_id, match_by, clears_within, transfer_id, correlation_id)^
+-- What is open now of that to which a transfer belongs: its correlation where that is what clears, else its entry.
+SELECT i.transfer_id, i.correlation_id, i.amount, i.since, i.last_transfer_id,
+       greatest(clock_timestamp() - i.since, interval '0'), i.since + :clears_within::interval < clock_timestamp()
+FROM ledger.lingering(:tenant_id, :account_id, :match_by, NULL) i
+WHERE CASE WHEN :match_by = 'correlation' AND :correlation_id::text IS NOT NULL THEN i.correlation_id = :correlation_id
+           ELSE i.transfer_id = :transfer_id END;
 
 -- name: touches(tenant_id, account_id, transfer_id)^
 -- The correlation id of a transfer. No row: there is none, or it moved nothing on this account.

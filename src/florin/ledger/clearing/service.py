@@ -98,14 +98,14 @@ async def trail(ledger: Ledger, tenant_id: int, account_id: UUID, transfer_id: U
         row = await store.touches(connection, tenant_id, account_id, transfer_id)
         if row is None:
             raise TransferNotFound
-        items = await store.items(
+        item = await store.item_of(
             connection,
             tenant_id,
             account_id,
+            transfer_id,
+            row[0],
             clears_within=rule[0],
             match_by=rule[1],
-            limit=1,
-            opened_by=transfer_id,
         )
         transfers = await store.trail_transfers(
             connection, tenant_id, account_id, transfer_id, row[0], MAX_TRAIL + 1
@@ -120,7 +120,7 @@ async def trail(ledger: Ledger, tenant_id: int, account_id: UUID, transfer_id: U
             MAX_TRAIL + 1,
         )
     return Trail(
-        item=items[0] if items else None,
+        item=item,
         steps=tuple(sorted([*islice(transfers, MAX_TRAIL), *islice(events, MAX_TRAIL)], key=_when)),
         complete=len(transfers) <= MAX_TRAIL and len(events) <= MAX_TRAIL,
     )

@@ -78,7 +78,6 @@ async def items(
     limit: int,
     at: datetime | None = None,
     overdue: bool | None = None,
-    opened_by: UUID | None = None,
     starting_after: UUID | None = None,
 ) -> list[Item]:
     """What had not cleared on the account at an instant, oldest first."""
@@ -90,11 +89,33 @@ async def items(
         clears_within=clears_within,
         at=at,
         overdue=overdue,
-        opened_by=opened_by,
         starting_after=starting_after,
         limit=limit,
     )
     return [Item(*row) async for row in rows]
+
+
+async def item_of(
+    connection: Connection,
+    tenant_id: int,
+    account_id: UUID,
+    transfer_id: UUID,
+    correlation_id: str | None,
+    *,
+    match_by: MatchBy,
+    clears_within: timedelta,
+) -> Item | None:
+    """What is open now of that to which the transfer belongs; None: it has cleared."""
+    row = await _queries.item_of(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        match_by=match_by,
+        clears_within=clears_within,
+        transfer_id=transfer_id,
+        correlation_id=correlation_id,
+    )
+    return None if row is None else Item(*row)
 
 
 async def touches(

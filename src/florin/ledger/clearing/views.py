@@ -87,7 +87,7 @@ class TrailStepView(BaseModel):
 class TrailView(BaseModel):
     """From a lingering amount back to what left it; oldest first."""
 
-    item: ItemView | None = Field(description="Null: nothing that this transfer opened is open any more.")
+    item: ItemView | None = Field(description="Null: what it belongs to has cleared.")
     data: list[TrailStepView]
     complete: bool = Field(description="False: there is more than a trail shows.")
 

@@ -19,6 +19,10 @@ COMMANDS = [
     ("replay", "retail"),
     ("replay", "berka"),
     ("bench",),
+    ("ledger", "monitors", "create"),
+    ("ledger", "monitors", "list"),
+    ("ledger", "monitors", "change"),
+    ("ledger", "clearing"),
     ("doctor",),
     ("sandbox",),
 ]

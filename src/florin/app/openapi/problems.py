@@ -20,6 +20,7 @@ from florin.kernel.errors import (
     UnsupportedMediaType,
 )
 from florin.kernel.http.problem import render
+from florin.ledger.clearing.errors import NotAClearingAccount
 from florin.ledger.errors import (
     AccountCodeTaken,
     AccountFrozen,
@@ -31,6 +32,7 @@ from florin.ledger.errors import (
     InsufficientFunds,
     TransferNotFound,
 )
+from florin.ledger.monitors.errors import MonitorNotFound, TooManyMonitors
 from florin.payments.errors import (
     EventNotFound,
     LedgerRefused,
@@ -65,6 +67,9 @@ _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "createRefund": PaymentNotFound,
+    "createMonitor": AccountNotFound,
+    "Monitor": MonitorNotFound,
+    "Clearing": NotAClearingAccount,
     "Payment": PaymentNotFound,
     "Refund": RefundNotFound,
     "WebhookEndpoint": EndpointNotFound,
@@ -90,6 +95,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "capturePayment": PaymentNotCapturable,
     "cancelPayment": PaymentNotCancellable,
     "createRefund": PaymentNotRefundable,
+    "Monitor": TooManyMonitors,
     "createAccount": AccountCodeTaken,
     "updateAccount": AccountNotEmpty,
     "reverseTransfer": AlreadyReversed,

@@ -211,7 +211,8 @@ async def ledger(bench: Bench) -> None:
             ("refused_1", "1 % refused against none", 0.9),
             ("refused_5", "5 % refused against none", 0.5),
         ):
-            bench.add(f"{name}_{kind}_ratio", f"  {label}", mean(rates[callers, kind]) / uniform, "x", least)
+            ratio = mean(rates[callers, kind]) / uniform
+            bench.add(f"{name}_{kind}_ratio", f"  {label}", ratio, "x", least)
     bench.add(
         "wal_per_transfer", "WAL per transfer, 100 items a call", written, "B", posting.FIRST_SCHEMA_WAL
     )

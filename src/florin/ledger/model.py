@@ -221,7 +221,9 @@ class Reversing:
     """A transfer to be reversed, in full or in part."""
 
     id: UUID
-    idempotency: Idempotency
+    idempotency: Idempotency | None
+    """None: for dry runs."""
+
     transfer_id: UUID
     amount_minor: int | None = None
     """How much of a two-leg transfer to take back."""
@@ -241,7 +243,9 @@ class Correcting:
 
     reversal_id: UUID
     repost_id: UUID
-    idempotency: Idempotency
+    idempotency: Idempotency | None
+    """None: for dry runs."""
+
     transfer_id: UUID
     legs: tuple[Leg, ...]
     currency: str | None = None

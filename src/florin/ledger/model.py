@@ -80,6 +80,9 @@ NORMAL_SIDE: Final[Mapping[AccountType, Direction]] = {
 }
 """On which side a positive balance of each type stands."""
 
+RESERVED_PREFIXES: Final = ("partner:", "provider:", "fx:")
+"""Codes that begin like this belong to accounts that the system makes itself."""
+
 MAX_BOUND_MINOR: Final = 10**18
 """No bound on a balance may lie further out: a sum of balances still fits a bigint."""
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from psycopg.errors import CheckViolation, UniqueViolation
@@ -35,6 +35,7 @@ from florin.ledger.errors import (
     Unbalanced,
 )
 from florin.ledger.model import (
+    RESERVED_PREFIXES,
     Account,
     AccountStatus,
     Balance,
@@ -58,8 +59,6 @@ from florin.ledger.model import (
 from florin.ledger.policy import check_distinct, check_legs, explain_part
 from florin.ledger.posting import BALANCES, POST, REVERSE, SETTLE
 from florin.ledger.sets.posting import POST_SETS
-
-RESERVED_PREFIXES: Final = ("partner:", "provider:", "fx:")
 
 
 class Ledger:

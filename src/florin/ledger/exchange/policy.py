@@ -27,7 +27,7 @@ def position_account(currency: str) -> SystemAccount:
 
 
 def rounding_account(currency: str) -> SystemAccount:
-    """The account that takes what an agreed amount differs from the rate's; income, if it is in our favour."""
+    """The account for what an agreed amount differs from the rate's; income, if in our favour."""
     return SystemAccount(
         ROUNDING + currency, f"Exchange rounding in {currency}", AccountType.INCOME, currency
     )
@@ -58,7 +58,7 @@ def convert(exchanging: Exchanging, sell_exponent: int, buy_exponent: int) -> Co
         )
     if rounded_minor > MAX_AMOUNT_MINOR:
         raise AmountOutOfRange(
-            f"at a rate of {exchanging.rate} this buys {rounded_minor}; at most {MAX_AMOUNT_MINOR} is allowed",
+            f"at a rate of {exchanging.rate} this buys {rounded_minor}; {MAX_AMOUNT_MINOR} is allowed",
             param="sell.amount",
         )
     bought_minor = rounded_minor if exchanging.buy_minor is None else exchanging.buy_minor

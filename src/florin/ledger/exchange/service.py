@@ -17,9 +17,9 @@ from florin.ledger.exchange.policy import (
     position_account,
     rounding_account,
 )
-from florin.ledger.model import NORMAL_SIDE, Account, Balance, Origin, Posting, Transfer
+from florin.ledger.model import NORMAL_SIDE, Account, Balance, Origin, Posting, SystemAccount, Transfer
 from florin.ledger.rehearsal.model import Refused, Rehearsal
-from florin.ledger.rehearsal.service import dry_run
+from florin.ledger.rehearsal.service import dry_run, planned_ids
 from florin.ledger.service import Ledger, account_ids, exponents
 
 
@@ -30,7 +30,7 @@ async def post_exchange(ledger: Ledger, tenant_id: int, exchanging: Exchanging) 
         AccountNotFound, SameCurrency, SidesDiffer, ExchangeTooSmall, RateMismatch, and as post_transfer;
         `param` is a field of the exchange (`sell.amount`).
     """
-    posting = await _posting(ledger, tenant_id, exchanging)
+    posting, _ = await _posting(ledger, tenant_id, exchanging, dry=False)
     try:
         return await service.post_transfer(ledger, tenant_id, posting)
     except Refusal as refused:
@@ -38,8 +38,9 @@ async def post_exchange(ledger: Ledger, tenant_id: int, exchanging: Exchanging) 
 
 
 async def dry_exchange(ledger: Ledger, tenant_id: int, exchanging: Exchanging) -> Rehearsal:
-    """What the exchange would answer. Makes the position accounts, if they do not exist; raises as it does."""
-    found = await dry_run(ledger, tenant_id, [await _posting(ledger, tenant_id, exchanging)])
+    """What the exchange would answer. Raises what is wrong with the rate or the accounts."""
+    posting, making = await _posting(ledger, tenant_id, exchanging, dry=True)
+    found = await dry_run(ledger, tenant_id, [posting], making=making)
     for answer in found.answers:
         if isinstance(answer, Refused):
             _in_words_of_the_exchange(answer.refusal)
@@ -55,7 +56,10 @@ def _in_words_of_the_exchange(refused: Refusal) -> Refusal:
     return refused
 
 
-async def _posting(ledger: Ledger, tenant_id: int, exchanging: Exchanging) -> Posting:
+async def _posting(
+    ledger: Ledger, tenant_id: int, exchanging: Exchanging, *, dry: bool
+) -> tuple[Posting, list[tuple[UUID, SystemAccount]]]:
+    """The transfer of an exchange, and the accounts that a dry run has to make."""
     sold = await _account(ledger, tenant_id, exchanging.sell_account, "sell.account")
     bought = await _account(ledger, tenant_id, exchanging.buy_account, "buy.account")
     check_accounts(sold, bought)
@@ -64,8 +68,13 @@ async def _posting(ledger: Ledger, tenant_id: int, exchanging: Exchanging) -> Po
     wanted = [position_account(sold.currency), position_account(bought.currency)]
     if conversion.difference_minor:
         wanted.append(rounding_account(bought.currency))
-    sell_position, buy_position, *rest = await account_ids(ledger, tenant_id, wanted)
-    return Posting(
+    making: list[tuple[UUID, SystemAccount]] = []
+    if dry:
+        made, making = await planned_ids(ledger, tenant_id, wanted)
+    else:
+        made = await account_ids(ledger, tenant_id, wanted)
+    sell_position, buy_position, *rest = made
+    posting = Posting(
         id=exchanging.id,
         idempotency=exchanging.idempotency,
         legs=legs_of(
@@ -85,6 +94,7 @@ async def _posting(ledger: Ledger, tenant_id: int, exchanging: Exchanging) -> Po
             exchange=note_of(exchanging, conversion, sold.currency, bought.currency),
         ),
     )
+    return posting, making
 
 
 async def _account(ledger: Ledger, tenant_id: int, account_id: UUID, param: str) -> Balance:

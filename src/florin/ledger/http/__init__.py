@@ -1,6 +1,6 @@
 """The ledger over HTTP."""
 
-from florin.ledger.http import accounts, dry_runs, holds, sets, transfers
+from florin.ledger.http import accounts, dry_runs, exchanges, holds, sets, templates, transfers
 
 routers = (
     accounts.router,
@@ -10,4 +10,6 @@ routers = (
     holds.router,
     sets.router,
     dry_runs.router,
+    exchanges.router,
+    templates.router,
 )

@@ -21,7 +21,7 @@ router = APIRouter(tags=["Transfers"])
 async def dry_run_transfers(call: Read, body: DryRunRequest) -> Any:
     """Says what posting up to 1,000 transfers would answer, and posts none of them.
 
-    The ledger does all of it and takes it back: balances, bounds and refusals are the real ones of this moment.
+    The ledger does it and takes it back: balances, bounds and refusals are the real ones of this moment.
     """
     postings = [posting_of(item, None) for item in body.transfers]
     found = await service.dry_run(call.rooms[Ledger], call.tenant_id, postings, atomic=body.atomic)

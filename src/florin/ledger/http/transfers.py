@@ -52,7 +52,7 @@ def posting_of(body: TransferRequest, key: Idempotency | None) -> Posting:
     )
 
 
-def key_for(call: Call, target: UUID) -> Idempotency:
+def key_for(call: Call, target: UUID | str) -> Idempotency:
     """Slot and digest of a request whose path names its target: the same key for another is a mistake."""
     body = b'{"target":"%s","body":%s}' % (str(target).encode(), call.body or b"null")
     return idempotency(call.principal.actor, call.operation, call.idempotency_key, body)

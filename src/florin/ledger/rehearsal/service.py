@@ -9,9 +9,11 @@ from dataclasses import replace
 from uuid import UUID
 
 from psycopg import InterfaceError, OperationalError
+from psycopg.errors import InvalidParameterValue
 
 from florin.kernel.db import Connection, set_tenant
 from florin.kernel.errors import Refusal, Unavailable
+from florin.kernel.ids import new_id
 from florin.ledger import store as ledger_store
 from florin.ledger.corrections.store import correct
 from florin.ledger.errors import SetRefused
@@ -74,6 +76,30 @@ def _impossible(posting: Posting) -> Refused | None:
     except Refusal as refused:
         return Refused(refused)
     return None
+
+
+async def planned_ids(
+    ledger: Ledger, tenant_id: int, wanted: Sequence[SystemAccount]
+) -> tuple[list[UUID], list[tuple[UUID, SystemAccount]]]:
+    """As account_ids, for dry runs: nothing is made, but what would be is told for `making`.
+
+    Raises:
+        psycopg.errors.InvalidParameterValue: a code exists with another type or currency.
+    """
+    async with ledger.database.tenant(tenant_id) as connection:
+        found = await ledger_store.accounts_by_code(connection, tenant_id, [one.code for one in wanted])
+    ids: dict[str, UUID] = {}
+    making: list[tuple[UUID, SystemAccount]] = []
+    for one in wanted:
+        present = found.get(one.code)
+        if present is not None and present[1:] != (one.type, one.currency):
+            raise InvalidParameterValue(f"accounts {one.code} exist with another type or currency")
+        if present is not None:
+            ids[one.code] = present[0]
+        elif one.code not in ids:
+            ids[one.code] = new_id()
+            making.append((ids[one.code], one))
+    return [ids[one.code] for one in wanted], making
 
 
 async def dry_reversal(ledger: Ledger, tenant_id: int, reversing: Reversing) -> Rehearsal:

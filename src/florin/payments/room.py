@@ -25,7 +25,6 @@ from florin.payments.model import (
 from florin.providers.provider import Outcome, OutcomeStatus, Provider
 from florin.tenancy.service import Tenancy
 
-
 CAPTURED: Final = "payment.captured"
 REFUNDED: Final = "refund.completed"
 """The recipes that say what a payment debits and credits (florin.ledger.recipes.builtin)."""

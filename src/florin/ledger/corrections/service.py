@@ -1,6 +1,5 @@
 """Correcting a transfer."""
 
-from florin.kernel.errors import Refusal
 from florin.ledger.corrections import store
 from florin.ledger.model import Correcting, Transfer
 from florin.ledger.policy import check_legs
@@ -18,7 +17,7 @@ async def correct_transfer(ledger: Ledger, tenant_id: int, correcting: Correctin
     check_legs(correcting.legs, correcting.currency)
     async with ledger.database.tenant(tenant_id) as connection:
         answer = await store.correct(connection, tenant_id, correcting)
-    if isinstance(answer, Refusal):
-        raise answer
+    if isinstance(answer, store.NotCorrected):
+        raise answer.refusal
     reposted = await transfer(ledger, tenant_id, answer.transfer_id)
     return said_again(reposted) if answer.replayed else reposted

@@ -1,7 +1,8 @@
 """The only caller of `queries.sql`. The caller's transaction is its tenant's."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import aiosql
 from psycopg.types.json import Jsonb
@@ -14,7 +15,14 @@ from florin.ledger.posting import detail, refusal
 _queries: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "apsycopg")
 
 
-async def correct(connection: Connection, tenant_id: int, correcting: Correcting) -> Recorded | Refusal:
+class NotCorrected(NamedTuple):
+    """Why a transfer was not corrected, and the account that caused it, if it was one."""
+
+    refusal: Refusal
+    account_id: UUID | None
+
+
+async def correct(connection: Connection, tenant_id: int, correcting: Correcting) -> Recorded | NotCorrected:
     """The repost, or why there is none. A refusal is kept under the key: commit it too."""
     key, said = correcting.idempotency, detail(correcting)
     row = await _queries.correct(
@@ -33,5 +41,5 @@ async def correct(connection: Connection, tenant_id: int, correcting: Correcting
     )
     code, account_id, transfer_id, replayed = row
     if code is not None:
-        return refusal(code, account_id, correcting.legs)
+        return NotCorrected(refusal(code, account_id, correcting.legs), account_id)
     return Recorded(transfer_id, replayed)

@@ -1,8 +1,16 @@
 """A recipe as it is written: a JSON document."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from florin.ledger.model import AccountType
 
@@ -20,9 +28,31 @@ _Expression = Annotated[
     StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL),
     Field(description="Minor units: whole numbers, parameters, + - ( ), and * by a percentage."),
 ]
-Value = (
-    Annotated[str, StringConstraints(max_length=255, pattern=_NO_NUL)] | Annotated[int, Field(strict=True)]
-)
+_MAX_TEXT: Final = 255
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a text or a whole number")  # noqa: TRY004 - what pydantic hears
+    if isinstance(value, str) and (len(value) > _MAX_TEXT or "\0" in value):
+        raise ValueError(f"must be a text of at most {_MAX_TEXT} characters")
+    return value
+
+
+Value = Annotated[
+    Any,
+    BeforeValidator(_plain),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": _MAX_TEXT}, {"type": "integer"}]}),
+]
+
+
+Default = Annotated[
+    Any,
+    BeforeValidator(lambda value: None if value is None else _plain(value)),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "maxLength": _MAX_TEXT}, {"type": "integer"}, {"type": "null"}]}
+    ),
+]
 
 
 class _Part(BaseModel):
@@ -37,7 +67,7 @@ class ParameterSpec(_Part):
         "percent: a decimal in quotes. currency: ISO 4217. text: letters, digits and ._/@+- where it "
         "stands in a code. account: an account's id."
     )
-    default: Value | None = Field(None, description="Without one the parameter has to be given.")
+    default: Default = Field(None, description="Without one the parameter has to be given.")
     description: _Text | None = None
 
 

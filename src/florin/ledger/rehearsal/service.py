@@ -15,7 +15,7 @@ from florin.kernel.db import Connection, set_tenant
 from florin.kernel.errors import Refusal, Unavailable
 from florin.kernel.ids import new_id
 from florin.ledger import store as ledger_store
-from florin.ledger.corrections.store import correct
+from florin.ledger.corrections.store import NotCorrected, correct
 from florin.ledger.errors import SetRefused
 from florin.ledger.model import Correcting, Leg, Posting, Reversing, SystemAccount, Transfer
 from florin.ledger.policy import check_distinct, check_legs, explain_part
@@ -155,11 +155,14 @@ async def dry_correction(ledger: Ledger, tenant_id: int, correcting: Correcting)
     accounts = {entry.account_id for entry in original.entries} | {leg.account_id for leg in correcting.legs}
     async with _rolled_back(ledger, tenant_id) as connection:
         answer = await correct(connection, tenant_id, replace(correcting, idempotency=None))
-        made = [] if isinstance(answer, Refusal) else [answer.transfer_id]
+        made = [] if isinstance(answer, NotCorrected) else [answer.transfer_id]
         found = await ledger_store.transfers(connection, tenant_id, made)
         standings = await store.standings(connection, tenant_id, sorted(accounts))
-    if isinstance(answer, Refusal):
-        return Rehearsal((Refused(answer),), tuple(standings))
+    if isinstance(answer, NotCorrected):
+        refused = Refused(answer.refusal, answer.account_id)
+        legs = [*_taken(original), *correcting.legs]
+        [told] = explain([Asked(legs, refused)], standings, atomic=True)
+        return Rehearsal((told or refused,), tuple(standings))
     return Rehearsal(tuple(found), tuple(standings))
 
 

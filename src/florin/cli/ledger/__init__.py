@@ -3,3 +3,6 @@
 import typer
 
 app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args_is_help=True)
+
+# Mounted by being imported, once `app` is there.
+from florin.cli.ledger import posting, templates  # noqa: E402, F401

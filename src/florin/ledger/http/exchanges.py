@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from florin.kernel.dates import Instant
 from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.problem import problems
+from florin.kernel.idempotency import Idempotency
 from florin.kernel.ids import AccountId, new_id
 from florin.kernel.money import AmountMinor, CurrencyCode
 from florin.ledger.exchange.model import Exchanging, Rounding
@@ -103,9 +104,18 @@ async def exchange(call: Write, body: ExchangeRequest) -> Any:
 
     What an agreed amount differs from the rate's is a leg of its own. With `dry_run` nothing is posted.
     """
-    exchanging = Exchanging(
+    exchanging = exchanging_of(body, None if body.dry_run else call.idempotency())
+    ledger = call.rooms[Ledger]
+    if body.dry_run:
+        return dry(rehearsal(await dry_exchange(ledger, call.tenant_id, exchanging)))
+    return render.transfer(told(call, await post_exchange(ledger, call.tenant_id, exchanging)))
+
+
+def exchanging_of(body: ExchangeRequest, key: Idempotency | None) -> Exchanging:
+    """The exchange that a request asks for; without a key to try it."""
+    return Exchanging(
         id=new_id(),
-        idempotency=None if body.dry_run else call.idempotency(),
+        idempotency=key,
         sell_account=body.sell.account,
         sell_minor=body.sell.amount,
         buy_account=body.buy.account,
@@ -121,10 +131,6 @@ async def exchange(call: Write, body: ExchangeRequest) -> Any:
         correlation_id=body.correlation_id,
         causation_id=body.causation_id,
     )
-    ledger = call.rooms[Ledger]
-    if body.dry_run:
-        return dry(rehearsal(await dry_exchange(ledger, call.tenant_id, exchanging)))
-    return render.transfer(told(call, await post_exchange(ledger, call.tenant_id, exchanging)))
 
 
 @router.get(

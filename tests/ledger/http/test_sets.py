@@ -31,7 +31,7 @@ async def test_a_set_with_one_bad_transfer_posts_nothing_and_names_it(api: Clien
     body = {"transfers": [two_legs(cash, wallet, 5), two_legs(cash, wallet, 7), two_legs(wallet, cash, 90)]}
     for _ in range(2):  # a refusal is kept under its key
         refused = await api.post("/v1/transfers/sets", body, key="k")
-        assert problem(refused) == (422, "insufficient_funds", "transfers[0].legs[1].amount")
+        assert problem(refused) == (422, "insufficient_funds", "transfers[2].legs[0].amount")
     body["transfers"][1]["legs"][1]["amount"] = 8
     body["transfers"][1]["currency"] = "USD"
     assert problem(await api.post("/v1/transfers/sets", body)) == (422, "unbalanced", "transfers[1].legs")

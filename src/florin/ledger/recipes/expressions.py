@@ -25,7 +25,7 @@ MAX_VALUE: Final = 10**18
 Values = Mapping[str, int | Decimal]
 Evaluate = Callable[[Values], int]
 
-_WORD: Final = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|([a-z][a-z0-9_]*)|([-+*%()]))")
+_WORD: Final = re.compile(r"\s*(?:([0-9]+(?:\.[0-9]+)?)|([a-z][a-z0-9_]*)|([-+*%()]))")
 _MAX_DIGITS: Final = 18
 _DIGITS: Final = 100
 

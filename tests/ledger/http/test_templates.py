@@ -47,7 +47,8 @@ async def test_versions_are_added_and_never_changed(api: Client) -> None:
 async def test_a_list_holds_our_own_and_those_that_come_along_in_one_order(api: Client) -> None:
     for name in ("a.first", "payment.also", "z_last"):
         assert (await put(api, name, DEPOSIT)).status_code == 200
-    names, cursor = [], {}
+    names: list[tuple[str, bool]] = []
+    cursor: dict[str, str] = {}
     while True:
         found = await api.get("/v1/templates", limit=4, **cursor)
         names += [(one["name"], one["built_in"]) for one in found["data"]]
@@ -138,8 +139,8 @@ async def test_parameters_that_do_not_fit_are_refused_by_name(api: Client) -> No
     till = await api.account("till", "asset", max_balance=100)
     await api.account("shop:o-1")
     await put(api, "till.deposit", DEPOSIT)
-    good = {"amount": 5, "order": "o-1", "till": till, "share": "0"}
-    for change, code, param in [
+    good: Body = {"amount": 5, "order": "o-1", "till": till, "share": "0"}
+    changes: list[tuple[Body, str, str]] = [
         ({"amount": 0}, "parameter_invalid", "parameters.amount"),
         ({"amount": "5"}, "parameter_invalid", "parameters.amount"),
         ({"amount": 10**15 + 1}, "parameter_invalid", "parameters.amount"),
@@ -152,7 +153,8 @@ async def test_parameters_that_do_not_fit_are_refused_by_name(api: Client) -> No
         ({"colour": "red"}, "parameter_invalid", "parameters.colour"),
         ({"order": "o-2"}, "account_not_found", "legs[1].account"),
         ({"amount": 101}, "balance_above_maximum", "parameters.amount"),
-    ]:
+    ]
+    for change, code, param in changes:
         assert problem(await post(api, "till.deposit", good | change))[1:] == (code, param), change
     assert problem(await post(api, "till.deposit", {"amount": 5, "till": till}))[2] == "parameters.order"
     assert problem(await post(api, "till.gone", good))[:2] == (404, "template_not_found")

@@ -64,7 +64,8 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 
 def test_the_names_are_known_by_what_they_are_used_for() -> None:
     found = compile_expression("amount - fee * tax%")
-    assert (found.amounts, found.percents) == ({"amount", "fee"}, {"tax"})
+    assert found.amounts == {"amount", "fee"}
+    assert found.percents == {"tax"}
 
 
 def test_a_value_on_the_way_stays_within_bounds() -> None:
@@ -74,7 +75,7 @@ def test_a_value_on_the_way_stays_within_bounds() -> None:
 
 @given(amount=st.integers(0, 10**15), percent=st.decimals(0, 100, places=4))
 def test_what_one_leg_takes_off_another_puts_on(amount: int, percent: Decimal) -> None:
-    values = {"amount": amount, "p": percent}
+    values: dict[str, int | Decimal] = {"amount": amount, "p": percent}
     net = compile_expression("amount - amount * p%").evaluate(values)
     assert net + compile_expression("amount * p%").evaluate(values) == amount
     assert 0 <= net <= amount

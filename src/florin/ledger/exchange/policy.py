@@ -5,7 +5,7 @@ a currency beyond what is owed in it stands on its credit side, so a positive ba
 """
 
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from florin.kernel.clock import rfc3339
@@ -15,9 +15,9 @@ from florin.ledger.exchange.errors import ExchangeTooSmall, RateMismatch, SameCu
 from florin.ledger.exchange.model import DECIMAL_ROUNDING, Conversion, Exchanging
 from florin.ledger.model import NORMAL_SIDE, AccountType, Balance, Direction, Leg, SystemAccount
 
-POSITION: str = "fx:position:"
-ROUNDING: str = "fx:rounding:"
-_DIGITS = 100
+POSITION: Final = "fx:position:"
+ROUNDING: Final = "fx:rounding:"
+_DIGITS: Final = 100
 """Enough for 10**15 minor units times any rate that the API takes, exactly."""
 
 
@@ -95,7 +95,7 @@ def legs_of(
     return tuple(legs)
 
 
-PARAMS = ("sell.amount", None, None, "buy.amount", None)
+PARAMS: Final = ("sell.amount", None, None, "buy.amount", None)
 """Which field of the request each leg comes from."""
 
 

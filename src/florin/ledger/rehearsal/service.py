@@ -36,7 +36,8 @@ async def dry_run(
 ) -> Rehearsal:
     """What posting these transfers would answer, each on its own or all as one set.
 
-    Idempotency keys are not looked at. `making`: accounts that posting would make first.
+    Idempotency keys are not looked at. `making`: accounts that posting would make first. A hold may be
+    tried too; bounds that refuse are told exactly for one alone.
 
     Raises:
         Unavailable
@@ -63,11 +64,8 @@ async def dry_run(
         standings,
         atomic=atomic,
     )
-    return Rehearsal(tuple([one for one in map(_either, told, answers) if one]), tuple(standings))
-
-
-def _either(refused: Refused | None, answer: Transfer | Refused | None) -> Transfer | Refused | None:
-    return refused or answer
+    merged = [refused or answer for refused, answer in zip(told, answers, strict=True)]
+    return Rehearsal(tuple([one for one in merged if one is not None]), tuple(standings))
 
 
 def _impossible(posting: Posting) -> Refused | None:

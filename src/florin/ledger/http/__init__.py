@@ -1,5 +1,15 @@
 """The ledger over HTTP."""
 
-from florin.ledger.http import accounts, holds, transfers
+from florin.ledger.http import accounts, dry_runs, exchanges, holds, sets, templates, transfers
 
-routers = (accounts.router, accounts.lean, transfers.router, transfers.lean, holds.router)
+routers = (
+    accounts.router,
+    accounts.lean,
+    transfers.router,
+    transfers.lean,
+    holds.router,
+    sets.router,
+    dry_runs.router,
+    exchanges.router,
+    templates.router,
+)

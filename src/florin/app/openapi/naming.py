@@ -18,6 +18,10 @@ TAGS: Final[list[dict[str, Any]]] = [
         "name": "Holds",
         "description": "Money reserved, to be posted in full or in part, voided, or to expire.",
     },
+    {
+        "name": "Periods",
+        "description": "Closed for good: nothing more counts in them. Corrections go into the open period.",
+    },
     {"name": "Tenant", "description": "The tenant that the key belongs to, its parts and its usage."},
     {"name": "Partners", "description": "Those who call the API in the tenant's name."},
     {"name": "Customers", "description": "Those who pay."},
@@ -33,6 +37,7 @@ _IRREGULAR: Final = {
     ("get", "/readyz"): "checkReadiness",
     ("get", "/metrics"): "readMetrics",
     ("post", "/v1/transfers/batch"): "createTransfers",
+    ("post", "/v1/periods/close"): "closePeriod",
     ("post", "/v1/webhook-endpoints/{endpoint_id}/rotate-secret"): "rotateWebhookEndpointSecret",
     ("delete", "/v1/webhook-endpoints/{endpoint_id}"): "disableWebhookEndpoint",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",

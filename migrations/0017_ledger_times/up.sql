@@ -41,9 +41,8 @@ GRANT EXECUTE ON FUNCTION ledger.snapshot_every() TO florin_app;
 -- Returns per item the last entry by then (0: none), the balance after it, and the last snapshot before it with
 -- what dated entries up to there add up to (base_seq 0: none). Nulls where there is no such account.
 --
--- A snapshot stands at every 32nd entry up to projections.through, so at most 31 entries are left to look at. Where the
--- projections are behind, or missing, the entry is found by bisection: recorded_at never falls from one entry to the
--- next. Ids carry their time to within a day, which leaves out whole partitions.
+-- A snapshot stands at every 32nd entry, so at most 31 entries after one are left to look at. Where even the 32nd is old
+-- enough, the projections are behind, and the rest is found by bisection: recorded_at never falls from one entry to the next. Ids carry their time to within a day, which leaves out whole partitions.
 CREATE FUNCTION ledger.stand_at(
     p_tenant    integer,
     p_accounts  uuid[],
@@ -63,7 +62,6 @@ AS $$
 DECLARE
     c_every  CONSTANT bigint := ledger.snapshot_every();
     v_at     timestamptz[];    -- null where the last entry is old enough: then it is the answer
-    v_high   bigint[];         -- the first entry that is known to be too late
     v_from   uuid[];           -- ids of what was recorded in between
     v_to     uuid[];
     v_first  uuid;
@@ -80,15 +78,13 @@ BEGIN
     -- One look into each index per item, however small the tables were when this was planned (enable_seqscan; OFFSET 0
     -- keeps the planner from other joins).
     SELECT array_agg(f.type), array_agg(f.currency), array_agg(f.dated), array_agg(f.seq), array_agg(f.balance),
-           array_agg(f.entry_seq), array_agg(f.low), array_agg(f.base_dated), array_agg(f.at), array_agg(f.high),
+           array_agg(f.entry_seq), array_agg(f.low), array_agg(f.base_dated), array_agg(f.at),
            array_agg(f.from_id), array_agg(f.to_id)
-    INTO types, currencies, dated, seqs, balances, last_seqs, base_seqs, base_dated, v_at, v_high, v_from, v_to
+    INTO types, currencies, dated, seqs, balances, last_seqs, base_seqs, base_dated, v_at, v_from, v_to
     FROM (
         SELECT a.type, a.currency, a.dated, a.entry_seq, t.at, coalesce(s.seq, 0) AS low, coalesce(s.dated, 0) AS base_dated,
                CASE WHEN t.at IS NULL THEN a.entry_seq ELSE coalesce(s.seq, 0) END AS seq,
                CASE WHEN t.at IS NULL THEN a.balance ELSE coalesce(s.balance, 0) END AS balance,
-               CASE WHEN coalesce(s.seq, 0) + c_every <= j.through THEN coalesce(s.seq, 0) + c_every
-                    WHEN t.at IS NOT NULL THEN a.entry_seq END AS high,
                CASE WHEN t.at IS NOT NULL THEN ledger.id_floor(coalesce(s.recorded_at, '-infinity') - interval '1 day')
                    END AS from_id,
                ledger.id_floor(t.at + interval '1 day') AS to_id
@@ -110,11 +106,6 @@ BEGIN
             ORDER BY n.recorded_at DESC, n.seq DESC
             LIMIT 1
         ) s ON true
-        LEFT JOIN LATERAL (
-            SELECT p.through FROM ledger.projections p
-            WHERE p.tenant_id = p_tenant AND p.account_id = w.account AND t.at IS NOT NULL
-            OFFSET 0
-        ) j ON true
         ORDER BY w.item
     ) f;
     IF array_remove(v_at, NULL) = '{}' THEN
@@ -133,15 +124,15 @@ BEGIN
     INTO seqs, balances
     FROM (
         SELECT e.seq, e.balance_after, w.low, w.balance
-        FROM unnest(p_accounts, seqs, balances, v_high, v_at, v_from, v_to)
-            WITH ORDINALITY AS w (account, low, balance, high, at, from_id, to_id, item)
+        FROM unnest(p_accounts, seqs, balances, v_at, v_from, v_to)
+            WITH ORDINALITY AS w (account, low, balance, at, from_id, to_id, item)
         LEFT JOIN LATERAL (
             SELECT n.seq, n.balance_after
             FROM ledger.all_entries n
             WHERE n.tenant_id = p_tenant AND n.account_id = w.account
               AND n.transfer_id >= v_first AND n.transfer_id < v_last
               AND n.transfer_id >= w.from_id AND n.transfer_id < w.to_id
-              AND n.seq > w.low AND n.seq < w.high AND w.high - w.low <= c_every
+              AND n.seq > w.low AND n.seq <= w.low + c_every
               AND n.recorded_at <= w.at
             ORDER BY n.seq DESC
             LIMIT 1
@@ -149,11 +140,10 @@ BEGIN
         ORDER BY w.item
     ) f;
 
-    -- Where more than a snapshot's worth is left to look at.
     FOR i IN 1 .. cardinality(p_accounts) LOOP
-        CONTINUE WHEN (v_high[i] - base_seqs[i] > c_every) IS NOT TRUE;
-        v_low := base_seqs[i];
-        v_too := v_high[i];
+        CONTINUE WHEN (seqs[i] = base_seqs[i] + c_every AND v_at[i] IS NOT NULL) IS NOT TRUE;
+        v_low := seqs[i];
+        v_too := last_seqs[i];
         WHILE v_too - v_low > 1 LOOP
             v_mid := (v_low + v_too) / 2;
             SELECT n.recorded_at, n.balance_after INTO STRICT v_seen

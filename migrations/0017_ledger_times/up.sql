@@ -469,22 +469,30 @@ GRANT EXECUTE ON FUNCTION ledger.lines_restated(integer, uuid, bigint, bigint, b
 -- Which of the accounts match what clears by correlation. Who declares that an account clears says how it is
 -- matched: the account itself, else the closest node of the chart at or above its code.
 CREATE FUNCTION ledger.matched_by_correlation(p_tenant integer, p_accounts uuid[]) RETURNS uuid[]
-LANGUAGE sql STABLE
-RETURN (
-    SELECT coalesce(array_agg(a.id), '{}')
-    FROM ledger.accounts a
-    JOIN ledger.account_details d ON d.tenant_id = p_tenant AND d.account_id = ANY (p_accounts) AND d.account_id = a.id
-    LEFT JOIN LATERAL (
-        SELECT c.match_by
-        FROM ledger.chart c
-        WHERE c.tenant_id = p_tenant AND c.clears_within IS NOT NULL
-          AND c.code = ANY (ARRAY(SELECT array_to_string((string_to_array(a.code, ':'))[1:n], ':')
-                                  FROM generate_series(1, cardinality(string_to_array(a.code, ':'))) n))
-        ORDER BY length(c.code) DESC
-        LIMIT 1
-    ) above ON d.clears_within IS NULL
-    WHERE a.tenant_id = p_tenant AND a.id = ANY (p_accounts)
-      AND (d.match_by = 'correlation' OR above.match_by = 'correlation'));
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(array_agg(w.account), '{}')
+        FROM unnest(p_accounts) AS w (account)
+        CROSS JOIN LATERAL (
+            SELECT d.clears_within, d.match_by FROM ledger.account_details d
+            WHERE d.tenant_id = p_tenant AND d.account_id = w.account
+            OFFSET 0
+        ) own
+        LEFT JOIN LATERAL (
+            SELECT c.match_by
+            FROM ledger.accounts a
+            CROSS JOIN LATERAL (SELECT string_to_array(a.code, ':') AS parts) p
+            JOIN ledger.chart c ON c.tenant_id = p_tenant AND c.clears_within IS NOT NULL
+                AND c.code = ANY (ARRAY(SELECT array_to_string(p.parts[1:n], ':') FROM generate_subscripts(p.parts, 1) n))
+            WHERE a.tenant_id = p_tenant AND a.id = w.account AND own.clears_within IS NULL
+            ORDER BY length(c.code) DESC
+            LIMIT 1
+        ) above ON true
+        WHERE own.match_by = 'correlation' OR above.match_by = 'correlation');
+END
+$$;
 GRANT EXECUTE ON FUNCTION ledger.matched_by_correlation(integer, uuid[]) TO florin_app;
 
 -- Brings the projections of some accounts up to date: snapshots, sums of dated entries, open items. Locks each account's
@@ -663,7 +671,7 @@ CREATE FUNCTION ledger.due_projections(
     OUT mark      uuid,
     OUT more      boolean
 )
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 DECLARE
     v_mark     uuid;
@@ -691,13 +699,24 @@ BEGIN
     more := v_looked = p_limit AND v_last < v_safe;
     -- The last one itself is looked at again; where nothing was posted, the mark stays.
     mark := greatest(v_mark, least(v_last, v_safe));
-    SELECT coalesce(array_agg(a.id ORDER BY a.id), '{}') INTO accounts
-    FROM ledger.accounts a
-    LEFT JOIN ledger.projections j ON j.tenant_id = p_tenant AND j.account_id = ANY (v_touched) AND j.account_id = a.id
-    WHERE a.tenant_id = p_tenant AND a.id = ANY (v_touched)
-      AND a.entry_seq > coalesce(j.through, 0)
-      AND (a.dated OR a.entry_seq / ledger.snapshot_every() > coalesce(j.through, 0) / ledger.snapshot_every()
-           OR a.id = ANY (ledger.matched_by_correlation(p_tenant, v_touched)));
+    SELECT coalesce(array_agg(w.id) FILTER (WHERE d.due), '{}'), coalesce(array_agg(w.id) FILTER (WHERE NOT d.due), '{}')
+    INTO accounts, v_touched
+    FROM unnest(v_touched) AS w (id)
+    CROSS JOIN LATERAL (
+        SELECT a.entry_seq, a.dated FROM ledger.accounts a WHERE a.tenant_id = p_tenant AND a.id = w.id
+        OFFSET 0
+    ) a
+    LEFT JOIN LATERAL (
+        SELECT p.through FROM ledger.projections p WHERE p.tenant_id = p_tenant AND p.account_id = w.id
+        OFFSET 0
+    ) j ON true
+    CROSS JOIN LATERAL (
+        SELECT a.dated OR a.entry_seq / ledger.snapshot_every() > coalesce(j.through, 0) / ledger.snapshot_every() AS due
+    ) d
+    WHERE a.entry_seq > coalesce(j.through, 0);
+    IF v_touched <> '{}' THEN
+        accounts := accounts || ledger.matched_by_correlation(p_tenant, v_touched);
+    END IF;
 END
 $$;
 GRANT EXECUTE ON FUNCTION ledger.due_projections(integer, integer) TO florin_app;

@@ -3,13 +3,36 @@
 -- Codes are hierarchical (assets:bank:zar), and a subtree is a range of them: that needs byte order.
 ALTER TABLE ledger.accounts ALTER COLUMN code TYPE text COLLATE "C";
 
+-- What a posting changes stands side by side: an update then logs these bytes and no others. Hence the holds' sums
+-- move to the end.
 ALTER TABLE ledger.accounts
     -- min_balance and max_balance are from here on what posting enforces: the tighter of the account's own
     -- bounds and those of its classes.
-    ADD COLUMN limit_id       uuid,                            -- the limit that it shares with others
-    ADD COLUMN monitored      boolean NOT NULL DEFAULT false,  -- whether a monitor looks at it
-    ADD COLUMN dated          boolean NOT NULL DEFAULT false,  -- whether any entry counts at another time than it was recorded
-    ADD COLUMN last_entry_at  timestamptz;                     -- entries of one account never go back in time
+    ADD COLUMN last_entry_at    timestamptz,                     -- entries of one account never go back in time
+    ADD COLUMN limit_id         uuid,                            -- the limit that it shares with others
+    ADD COLUMN monitored        boolean NOT NULL DEFAULT false,  -- whether a monitor looks at it
+    ADD COLUMN dated            boolean NOT NULL DEFAULT false,  -- whether any entry counts at another time than it was recorded
+    ADD COLUMN holds_debits     bigint  NOT NULL DEFAULT 0,
+    ADD COLUMN holds_credits    bigint  NOT NULL DEFAULT 0;
+DO $$
+DECLARE
+    v_tenant  integer;
+BEGIN
+    FOR v_tenant IN SELECT tenant_id FROM tenancy.registry LOOP
+        PERFORM set_config('app.tenant_id', v_tenant::text, true);
+        UPDATE ledger.accounts SET holds_debits = pending_debits, holds_credits = pending_credits
+        WHERE tenant_id = v_tenant AND (pending_debits <> 0 OR pending_credits <> 0);
+    END LOOP;
+    PERFORM set_config('app.tenant_id', '0', true);
+END
+$$;
+ALTER TABLE ledger.accounts DROP COLUMN pending_debits, DROP COLUMN pending_credits;
+ALTER TABLE ledger.accounts RENAME COLUMN holds_debits TO pending_debits;
+ALTER TABLE ledger.accounts RENAME COLUMN holds_credits TO pending_credits;
+ALTER TABLE ledger.accounts
+    ADD CONSTRAINT accounts_pending_not_negative CHECK (pending_debits >= 0 AND pending_credits >= 0),
+    ADD CONSTRAINT accounts_closed_at_zero
+        CHECK (status <> 'closed' OR (balance = 0 AND pending_debits = 0 AND pending_credits = 0));
 
 ALTER TABLE ledger.account_details
     ADD COLUMN min_balance     bigint,      -- the account's own; a credit limit of n is a minimum of -n
@@ -287,6 +310,7 @@ CREATE TABLE ledger.projections (
     tenant_id   integer NOT NULL,
     account_id  uuid    NOT NULL,
     through     bigint  NOT NULL,
+    itemised    boolean NOT NULL DEFAULT false,     -- whether open_items holds what is open among the entries up to there
     CONSTRAINT projections_pkey PRIMARY KEY (tenant_id, account_id)
 ) WITH (fillfactor = 80);
 CALL kernel.isolate('ledger.projections');

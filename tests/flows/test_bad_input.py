@@ -270,15 +270,15 @@ def test_an_id_in_a_path_that_is_nobodys_or_a_strangers_is_refused(
     scene: Scene, operation: Operation
 ) -> None:
     body = scene.ours.body(operation)
-    [parameter] = [one for one in operation.parameters if one["in"] == "path"]
-    name, prefix = parameter["name"], prefix_of(parameter["schema"])
-    assert prefix is not None
-    for wrong in ("nonsense", f"{prefix}_1", unknown_id("xx"), "%00", "..%2f..", "x" * 2000):
-        answer = scene.send(operation, path=scene.ours.path(operation, **{name: wrong}), json=body)
-        check(answer, 404, 422, param=name if answer.status_code == 422 else None)
-    for wrong in (unknown_id(prefix), scene.theirs.ids[prefix]):
-        answer = scene.send(operation, path=scene.ours.path(operation, **{name: wrong}), json=body)
-        check(answer, 404)
+    for parameter in (one for one in operation.parameters if one["in"] == "path"):
+        name, prefix = parameter["name"], prefix_of(parameter["schema"])
+        assert prefix is not None
+        for wrong in ("nonsense", f"{prefix}_1", unknown_id("xx"), "%00", "..%2f..", "x" * 2000):
+            answer = scene.send(operation, path=scene.ours.path(operation, **{name: wrong}), json=body)
+            check(answer, 404, 422, param=name if answer.status_code == 422 else None)
+        for wrong in (unknown_id(prefix), scene.theirs.ids[prefix]):
+            answer = scene.send(operation, path=scene.ours.path(operation, **{name: wrong}), json=body)
+            check(answer, 404)
 
 
 @named(OPERATIONS)

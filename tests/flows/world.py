@@ -130,7 +130,7 @@ class Tenant:
             if match[1] == "acct":
                 if match[0] not in seen:
                     seen.append(match[0])
-                return sorted(self.accounts)[sorted(seen).index(match[0])] if len(seen) > 1 else match[0]
+                return sorted(self.accounts)[sorted(seen).index(match[0])]
             return self.ids[match[1]]
 
         text = json.dumps(operation.example)
@@ -196,6 +196,14 @@ def furnish(tenant: Tenant) -> Tenant:
         for kind in ("asset", "liability")
     ]
     ids["acct"] = tenant.accounts[0]
+    monitor = {
+        "account": ids["acct"],
+        "name": "low",
+        "metric": "balance",
+        "comparison": "below",
+        "threshold": 0,
+    }
+    ids["mon"] = tenant.made("/v1/monitors", monitor)["id"]
     legs = [
         {"account": account, "direction": direction, "amount": 100_000}
         for account, direction in zip(tenant.accounts, ("debit", "credit"), strict=True)

@@ -5,12 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from florin.kernel.ids import AccountId, MalformedId, decode_id, encode_id, new_id
+from florin.kernel.ids import AccountId, MalformedId, decode_id, encode_id, new_id, uuid_of
 
 
 @given(st.uuids())
 def test_every_uuid_survives_the_round_trip(value: UUID) -> None:
     assert decode_id("acct", encode_id("acct", value)) == value
+
+
+def test_an_id_of_whatever_prefix_gives_its_uuid_and_other_text_none() -> None:
+    value = new_id()
+    assert uuid_of(encode_id("pay", value)) == uuid_of(encode_id("a_b", value)) == value
+    for text in ("", "order-7", "pay_1", encode_id("pay", value).upper(), str(value)):
+        assert uuid_of(text) is None
 
 
 def test_matches_the_typeid_specification() -> None:

@@ -1,12 +1,13 @@
 """The ledger's endpoints behind the gate, on a real database."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from florin.kernel.http.call import Principal, Rooms
 from florin.kernel.http.framework import install_problems
@@ -36,8 +37,9 @@ class _Anyone:
 class Client:
     """JSON in, JSON out."""
 
-    def __init__(self, http_client: httpx.AsyncClient) -> None:
+    def __init__(self, http_client: httpx.AsyncClient, tenant_id: int) -> None:
         self.http = http_client
+        self.tenant_id = tenant_id
 
     async def post(self, path: str, body: object = None, *, key: str | None = None) -> httpx.Response:
         headers = {"idempotency-key": key or str(uuid4())}
@@ -69,21 +71,30 @@ def problem(answer: httpx.Response) -> tuple[int, str, str | None]:
     return answer.status_code, answer.json()["code"], answer.json().get("param")
 
 
-@pytest.fixture
-async def api(ledger: Ledger, database_urls: AllDatabaseUrls) -> AsyncIterator[Client]:
+@asynccontextmanager
+async def serving(
+    ledger: Ledger, urls: AllDatabaseUrls, routers: Iterable[APIRouter]
+) -> AsyncIterator[Client]:
+    """A client of these routers behind the gate, as a tenant of its own."""
     rooms = Rooms()
     rooms.add(ledger)
     app = FastAPI()
-    for router in http.routers:
+    for router in routers:
         app.router.routes.extend(router.routes)
     install_problems(app)
-    anyone = _Anyone(new_tenant(database_urls.root))
+    anyone = _Anyone(new_tenant(urls.root))
     gate = Gate(
         app, routes=app.routes, rooms=rooms, authenticator=anyone, limiter=anyone, max_body_bytes=1 << 20
     )
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://florin") as http_client:
-        yield Client(http_client)
+        yield Client(http_client, anyone.principal.tenant_id)
+
+
+@pytest.fixture
+async def api(ledger: Ledger, database_urls: AllDatabaseUrls) -> AsyncIterator[Client]:
+    async with serving(ledger, database_urls, http.routers) as client:
+        yield client
 
 
 async def test_a_transfer_is_told_the_same_when_posted_replayed_and_read(api: Client) -> None:

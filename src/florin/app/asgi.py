@@ -21,6 +21,8 @@ from florin.kernel.http.gate import Gate, Headers
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
 from florin.ledger import http as ledger_http
+from florin.ledger.clearing import http as clearing_http
+from florin.ledger.monitors import http as monitors_http
 from florin.payments.http import routers as payment_routers
 from florin.payments.room import Payments
 from florin.providers.registry import SANDBOX_PREFIX
@@ -33,6 +35,8 @@ from florin.webhooks import http as webhooks_http
 ROUTERS: tuple[APIRouter, ...] = (
     *payment_routers,
     *ledger_http.routers,
+    monitors_http.router,
+    clearing_http.router,
     *webhooks_http.routers,
     *tenancy_http.routers,
     *access_http.routers,

@@ -12,6 +12,8 @@ from florin.kernel.http.call import Rooms
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.outbound import Confinement
 from florin.kernel.settings import Settings
+from florin.ledger.clearing.views import render_overdue
+from florin.ledger.monitors.views import render_crossing
 from florin.ledger.service import Ledger
 from florin.payments.recovery import apply_provider_event
 from florin.payments.room import Payments
@@ -47,6 +49,8 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     rooms = Rooms()
     register("payment", render_payment)
     register("refund", render_refund)
+    register("balance_monitor", render_crossing)
+    register("clearing", render_overdue)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)
         notifier, listener = Notifier(database), Listener(url)

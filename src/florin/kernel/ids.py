@@ -63,6 +63,14 @@ def decode_id(prefix: str, text: str) -> UUID:
     return UUID(int=number)
 
 
+def uuid_of(text: str) -> UUID | None:
+    """The UUID of a TypeID of whatever prefix; None: this is none."""
+    try:
+        return decode_id(text.rpartition("_")[0], text)
+    except MalformedId:
+        return None
+
+
 def _validator(prefix: str) -> BeforeValidator:
     def parse(value: object) -> object:
         return decode_id(prefix, value) if isinstance(value, str) else value
@@ -101,3 +109,4 @@ DeliveryId = Annotated[UUID, *id_field("whd")]
 ApiKeyId = Annotated[UUID, *id_field("key")]
 PeriodId = Annotated[UUID, *id_field("per")]
 BusinessUnitId = Annotated[UUID, *id_field("bu")]
+MonitorId = Annotated[UUID, *id_field("mon")]

@@ -127,27 +127,31 @@ async def test_what_returns_to_zero_is_no_open_item_and_what_lingers_is_as_old_a
     await declare_clearing(books, clearing)
     expected: list[dict[str, tuple[int, datetime]]] = []
     first = await correlated(books, clearing, cash, 10, "a")
-    loose = await correlated(books, clearing, cash, 3, None)
-    expected.append({"a": (10, first), "": (3, loose)})
+    await correlated(books, clearing, cash, 3, None)
+    expected.append({"a": (10, first)})
     await correlated(books, cash, clearing, 4, "a")
     second = await correlated(books, clearing, cash, 7, "b")
-    expected.append({"a": (6, first), "b": (7, second), "": (3, loose)})
+    expected.append({"a": (6, first), "b": (7, second)})
     await correlated(books, cash, clearing, 6, "a")
     again = await correlated(books, clearing, cash, 5, "a")
     await correlated(books, cash, clearing, 7, "b")
-    expected.append({"a": (5, again), "": (3, loose)})
+    expected.append({"a": (5, again)})
+    turned = await correlated(books, cash, clearing, 9, "a")
+    expected.append({"a": (-4, turned)})
 
     await step(books, [clearing], 2)
     assert await open_items(books, clearing) == expected[0]
     await step(books, [clearing], 2)
     assert await open_items(books, clearing) == expected[1]
-    assert (await service.project_due(books.ledger, books.tenant_id)).accounts == 1
+    await step(books, [clearing], 3)
     assert await open_items(books, clearing) == expected[2]
+    assert (await service.project_due(books.ledger, books.tenant_id)).accounts == 1
+    assert await open_items(books, clearing) == expected[3]
     for size in (1, 2, 3, 5):
         await service.unproject(books.ledger, books.tenant_id, [clearing])
         while await step(books, [clearing], size):
             pass
-        assert await open_items(books, clearing) == expected[2]
+        assert await open_items(books, clearing) == expected[3]
     assert await open_items(books, cash) == {}
 
 
@@ -160,7 +164,8 @@ async def test_who_declares_that_an_account_clears_says_how_it_is_matched(books:
             " (%(tenant)s, 'c:cards', 'Cards', 'liability', '1 day', 'correlation', now()),"
             " (%(tenant)s, 'c:car', 'Cars', 'liability', '1 day', 'order', now()),"
             " (%(tenant)s, 'c:cards:visa', 'Visa', 'liability', NULL, 'order', now())",
-            "UPDATE ledger.accounts SET code = CASE id WHEN %(own)s THEN 'c:cards:1' ELSE 'c:cards:visa:2' END"
+            "UPDATE ledger.accounts"
+            " SET code = CASE id WHEN %(own)s THEN 'c:cards:1' ELSE 'c:cards:visa:2' END"
             " WHERE tenant_id = %(tenant)s AND id IN (%(ours)s, %(own)s)",
             "UPDATE ledger.account_details SET clears_within = '2 days'"
             " WHERE tenant_id = %(tenant)s AND account_id = %(own)s",
@@ -173,3 +178,20 @@ async def test_who_declares_that_an_account_clears_says_how_it_is_matched(books:
     assert (await service.project_due(books.ledger, books.tenant_id)).accounts == 1
     assert {name: amount for name, (amount, _) in (await open_items(books, ours)).items()} == {"a": -5}
     assert await open_items(books, own) == {}
+
+
+async def test_an_account_that_comes_to_match_by_correlation_is_projected_anew(books: Books) -> None:
+    cash, clearing = await books.open(AccountType.ASSET), await books.open(AccountType.ASSET)
+    first = await correlated(books, clearing, cash, 10, "a")
+    await service.project(books.ledger, books.tenant_id, [clearing])
+    await declare_clearing(books, clearing)
+    await correlated(books, clearing, cash, 1, "a")
+    assert (await service.project_due(books.ledger, books.tenant_id)).entries == 2
+    assert await open_items(books, clearing) == {"a": (11, first)}
+    async with books.ledger.database.tenant(books.tenant_id) as connection:
+        await connection.execute(
+            "UPDATE ledger.account_details SET match_by = 'order' WHERE tenant_id = %s AND account_id = %s",
+            (books.tenant_id, clearing),
+        )
+    await service.project(books.ledger, books.tenant_id, [clearing])
+    assert await open_items(books, clearing) == {}

@@ -18,6 +18,11 @@ TAGS: Final[list[dict[str, Any]]] = [
         "name": "Holds",
         "description": "Money reserved, to be posted in full or in part, voided, or to expire.",
     },
+    {"name": "Monitors", "description": "Conditions on balances; whoever posts across one makes an event."},
+    {
+        "name": "Clearing",
+        "description": "Accounts that are to return to zero: what on them has not, since when, and why.",
+    },
     {
         "name": "Periods",
         "description": "Closed for good: nothing more counts in them. Corrections go into the open period.",
@@ -38,6 +43,8 @@ _IRREGULAR: Final = {
     ("get", "/metrics"): "readMetrics",
     ("post", "/v1/transfers/batch"): "createTransfers",
     ("post", "/v1/periods/close"): "closePeriod",
+    ("get", "/v1/clearing"): "listClearingAccounts",
+    ("get", "/v1/clearing/{account_id}/items/{transfer_id}/trail"): "getClearingTrail",
     ("post", "/v1/webhook-endpoints/{endpoint_id}/rotate-secret"): "rotateWebhookEndpointSecret",
     ("delete", "/v1/webhook-endpoints/{endpoint_id}"): "disableWebhookEndpoint",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",

@@ -20,6 +20,7 @@ from florin.kernel.errors import (
     UnsupportedMediaType,
 )
 from florin.kernel.http.problem import render
+from florin.ledger.clearing.errors import NotAClearingAccount
 from florin.ledger.errors import (
     AccountCodeTaken,
     AccountFrozen,
@@ -31,6 +32,7 @@ from florin.ledger.errors import (
     InsufficientFunds,
     TransferNotFound,
 )
+from florin.ledger.monitors.errors import MonitorNotFound, TooManyMonitors
 from florin.ledger.times.errors import PeriodAlreadyClosed
 from florin.payments.errors import (
     EventNotFound,
@@ -66,6 +68,9 @@ _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "createRefund": PaymentNotFound,
+    "createMonitor": AccountNotFound,
+    "Monitor": MonitorNotFound,
+    "Clearing": NotAClearingAccount,
     "Payment": PaymentNotFound,
     "Refund": RefundNotFound,
     "WebhookEndpoint": EndpointNotFound,
@@ -91,6 +96,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "capturePayment": PaymentNotCapturable,
     "cancelPayment": PaymentNotCancellable,
     "createRefund": PaymentNotRefundable,
+    "Monitor": TooManyMonitors,
     "createAccount": AccountCodeTaken,
     "updateAccount": AccountNotEmpty,
     "reverseTransfer": AlreadyReversed,

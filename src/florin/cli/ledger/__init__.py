@@ -4,4 +4,4 @@ import typer
 
 app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args_is_help=True)
 
-from florin.cli.ledger import times  # noqa: E402, F401 - mounts its commands
+from florin.cli.ledger import clearing, monitors, times  # noqa: E402, F401 - they mount themselves

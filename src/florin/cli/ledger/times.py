@@ -1,19 +1,19 @@
 """`florin ledger`: balances of the past, what has restated them, and the closing of periods."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 import typer
 from rich.table import Table
 
-from florin.cli.console import USAGE, fail, out, run_async
+from florin.cli.console import out, run_async
 from florin.cli.ledger import app
 from florin.cli.ledger.books import Live, OpenBooks, Tenant, open_books
+from florin.cli.ledger.words import id_of, instant_of, print_json
 from florin.kernel.clock import rfc3339
-from florin.kernel.ids import MalformedId, decode_id, encode_id
+from florin.kernel.ids import encode_id
 from florin.kernel.settings import settings
 from florin.ledger import service as ledger_service
 from florin.ledger.times import service
@@ -25,21 +25,12 @@ app.add_typer(periods, name="periods")
 _PAGE = 100
 
 
-def instant(text: str) -> datetime:
-    """An instant as RFC 3339 has it, or the beginning of a day in UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text} is not like 2026-11-20T13:07:41Z or 2026-11-20") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 Account = Annotated[str, typer.Argument(help="The account's code or id.")]
 At = Annotated[
-    datetime | None, typer.Option(parser=instant, metavar="TIME", help="As of when. Default: now.")
+    datetime | None, typer.Option(parser=instant_of, metavar="TIME", help="As of when. Default: now.")
 ]
 KnownAt = Annotated[
-    datetime | None, typer.Option(parser=instant, metavar="TIME", help="As known when. Default: now.")
+    datetime | None, typer.Option(parser=instant_of, metavar="TIME", help="As known when. Default: now.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
@@ -62,7 +53,7 @@ def balance(
                 books.ledger, books.tenant_id, account_id, at=at, known_at=known_at
             )
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "account": encode_id("acct", account_id),
                     "currency": found.currency,
@@ -94,7 +85,7 @@ def trial_balance(
                     books.ledger, books.tenant_id, at=at, known_at=known_at
                 )
         if as_json:
-            _print_json(
+            print_json(
                 [
                     {
                         "currency": line.currency,
@@ -118,10 +109,10 @@ def trial_balance(
 def restatements(
     tenant: Tenant,
     account: Account,
-    at: Annotated[datetime, typer.Option(parser=instant, metavar="TIME", help="The moment compared.")],
+    at: Annotated[datetime, typer.Option(parser=instant_of, metavar="TIME", help="The moment compared.")],
     known_at: Annotated[
         datetime | None,
-        typer.Option(parser=instant, metavar="TIME", help="When it was known before. Default: then."),
+        typer.Option(parser=instant_of, metavar="TIME", help="When it was known before. Default: then."),
     ] = None,
     live: Live = True,
     as_json: AsJson = False,
@@ -146,7 +137,7 @@ def restatements(
                 if not told.has_more:
                     break
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "account": encode_id("acct", account_id),
                     "currency": told.now.currency,
@@ -183,7 +174,7 @@ def restatements(
 def close(
     tenant: Tenant,
     closed_before: Annotated[
-        datetime, typer.Argument(parser=instant, metavar="TIME", help="Nothing more counts earlier.")
+        datetime, typer.Argument(parser=instant_of, metavar="TIME", help="Nothing more counts earlier.")
     ],
     name: Annotated[str, typer.Option(help="What the closing is called.")],
     reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
@@ -223,7 +214,7 @@ def list_(tenant: Tenant, live: Live = True, as_json: AsJson = False) -> None:
                 if len(page) < _PAGE:
                     break
         if as_json:
-            _print_json(
+            print_json(
                 [
                     {
                         "id": encode_id("per", one.id),
@@ -247,10 +238,7 @@ def list_(tenant: Tenant, live: Live = True, as_json: AsJson = False) -> None:
 
 async def _account_id(books: OpenBooks, text: str) -> UUID:
     if text.startswith("acct_"):
-        try:
-            return decode_id("acct", text)
-        except MalformedId as error:
-            fail(f"{text}: {error}", code=USAGE)
+        return id_of("acct", text)
     return await service.account_by(books.ledger, books.tenant_id, text)
 
 
@@ -265,7 +253,3 @@ def _entry(line: StatementLine) -> dict[str, Any]:
         "description": line.description,
         "correlation_id": line.correlation_id,
     }
-
-
-def _print_json(value: Any) -> None:
-    out.print_json(orjson.dumps(value).decode())

@@ -466,40 +466,11 @@ $$;
 GRANT EXECUTE ON FUNCTION ledger.lines_restated(integer, uuid, bigint, bigint, bigint, timestamptz, timestamptz, integer)
     TO florin_app;
 
--- Which of the accounts match what clears by correlation. Who declares that an account clears says how it is
--- matched: the account itself, else the closest node of the chart at or above its code.
-CREATE FUNCTION ledger.matched_by_correlation(p_tenant integer, p_accounts uuid[]) RETURNS uuid[]
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-AS $$
-BEGIN
-    RETURN (
-        SELECT coalesce(array_agg(w.account), '{}')
-        FROM unnest(p_accounts) AS w (account)
-        CROSS JOIN LATERAL (
-            SELECT d.clears_within, d.match_by FROM ledger.account_details d
-            WHERE d.tenant_id = p_tenant AND d.account_id = w.account
-            OFFSET 0
-        ) own
-        LEFT JOIN LATERAL (
-            SELECT c.match_by
-            FROM ledger.accounts a
-            CROSS JOIN LATERAL (SELECT string_to_array(a.code, ':') AS parts) p
-            JOIN ledger.chart c ON c.tenant_id = p_tenant AND c.clears_within IS NOT NULL
-                AND c.code = ANY (ARRAY(SELECT array_to_string(p.parts[1:n], ':') FROM generate_subscripts(p.parts, 1) n))
-            WHERE a.tenant_id = p_tenant AND a.id = w.account AND own.clears_within IS NULL
-            ORDER BY length(c.code) DESC
-            LIMIT 1
-        ) above ON true
-        WHERE own.match_by = 'correlation' OR above.match_by = 'correlation');
-END
-$$;
-GRANT EXECUTE ON FUNCTION ledger.matched_by_correlation(integer, uuid[]) TO florin_app;
-
 -- Brings the projections of some accounts up to date: snapshots, sums of dated entries, open items. Locks each account's
 -- line in ledger.projections and leaves out those that somebody else is at. Postings are not in its way, nor it in theirs.
 --   p_limit   entries per account and call: what is left is for the next call
 -- Returns how many entries it has taken in; 0: nothing is left, or all are somebody else's.
--- Entries without a correlation are one item, under the empty name.
+-- Entries without a correlation are no items: among themselves they are matched in order (ledger.lingering).
 CREATE FUNCTION ledger.project(p_tenant integer, p_accounts uuid[], p_limit integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
 AS $$
@@ -510,7 +481,9 @@ DECLARE
     v_from      bigint[];      -- where the look begins: the last snapshot, for what dated entries add up to
     v_dated     bigint[];
     v_reached   bigint[];
-    v_matched   uuid[];
+    v_matched   uuid[];        -- those that match by correlation; whose open items are kept; where the two differ
+    v_itemised  uuid[];
+    v_turned    uuid[];
 BEGIN
     PERFORM kernel.require_tenant(p_tenant);
     INSERT INTO ledger.projections (tenant_id, account_id, through)
@@ -519,20 +492,33 @@ BEGIN
       AND NOT EXISTS (SELECT FROM ledger.projections j WHERE j.tenant_id = p_tenant AND j.account_id = a.id)
     ORDER BY a.id
     ON CONFLICT DO NOTHING;
-    SELECT array_agg(l.account_id), array_agg(l.through) INTO v_accounts, v_through
+    SELECT array_agg(l.account_id), array_agg(l.account_id) FILTER (WHERE l.itemised) INTO v_accounts, v_itemised
     FROM (
-        SELECT j.account_id, j.through FROM ledger.projections j
+        SELECT j.account_id, j.itemised FROM ledger.projections j
         WHERE j.tenant_id = p_tenant AND j.account_id = ANY (p_accounts)
         ORDER BY j.account_id
         FOR UPDATE SKIP LOCKED
     ) l;
+    IF v_accounts IS NULL THEN
+        RETURN 0;
+    END IF;
+    -- Where an account has come to match by correlation since, or ceased to, it is projected anew.
+    v_matched := ARRAY(SELECT r.account_id FROM ledger.clearing_rules(p_tenant, v_accounts) r WHERE r.match_by = 'correlation');
+    v_turned := ARRAY(SELECT a.id FROM unnest(v_accounts) AS a (id)
+                      WHERE (a.id = ANY (v_matched)) <> coalesce(a.id = ANY (v_itemised), false));
+    IF v_turned <> '{}' THEN
+        PERFORM ledger.unproject(p_tenant, v_turned);
+        UPDATE ledger.projections j SET itemised = j.account_id = ANY (v_matched)
+        WHERE j.tenant_id = p_tenant AND j.account_id = ANY (v_turned);
+    END IF;
     -- Under the locks. Whoever has read an account's last number sees all its entries up to there.
-    SELECT array_agg(l.account ORDER BY l.account), array_agg(l.through ORDER BY l.account),
-           array_agg(least(a.entry_seq, l.through + p_limit) ORDER BY l.account),
+    SELECT array_agg(l.account ORDER BY l.account), array_agg(j.through ORDER BY l.account),
+           array_agg(least(a.entry_seq, j.through + p_limit) ORDER BY l.account),
            array_agg(CASE WHEN a.type IN ('asset', 'expense') THEN 1 ELSE -1 END ORDER BY l.account),
            array_agg(coalesce(s.seq, 0) ORDER BY l.account), array_agg(coalesce(s.dated, 0) ORDER BY l.account)
     INTO v_accounts, v_through, v_reached, v_signs, v_from, v_dated
-    FROM unnest(v_accounts, v_through) AS l (account, through)
+    FROM unnest(v_accounts) AS l (account)
+    JOIN ledger.projections j ON j.tenant_id = p_tenant AND j.account_id = ANY (v_accounts) AND j.account_id = l.account
     JOIN ledger.accounts a ON a.tenant_id = p_tenant AND a.id = ANY (v_accounts) AND a.id = l.account
     LEFT JOIN LATERAL (
         SELECT n.seq, n.dated FROM ledger.snapshots n
@@ -540,7 +526,7 @@ BEGIN
         ORDER BY n.recorded_at DESC, n.seq DESC
         LIMIT 1
     ) s ON true
-    WHERE a.entry_seq > l.through;
+    WHERE a.entry_seq > j.through;
     IF v_accounts IS NULL THEN
         RETURN 0;
     END IF;
@@ -575,7 +561,6 @@ BEGIN
     ON CONFLICT (tenant_id, account_id, span, stretch, grain, starts)
     DO UPDATE SET amount = d.amount + excluded.amount;
 
-    v_matched := ledger.matched_by_correlation(p_tenant, v_accounts);
     IF v_matched <> '{}' THEN
         PERFORM ledger.project_items(p_tenant, v_matched, v_accounts, v_through, v_reached);
     END IF;
@@ -588,8 +573,8 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION ledger.project(integer, uuid[], integer) TO florin_app;
 
--- Takes entries into the open items of accounts that match by correlation. An item is as old as the entry that first
--- took it away from zero since it was last there, however the entries are divided among calls.
+-- Takes entries into the open items of accounts that match by correlation. An item begins where it leaves zero or
+-- changes sides, as in ledger.lingering, however the entries are divided among calls.
 --   p_matched   which of p_accounts; entries through + 1 to reached of each
 CREATE FUNCTION ledger.project_items(
     p_tenant    integer,
@@ -603,28 +588,23 @@ AS $$
 BEGIN
     INSERT INTO ledger.open_items AS o (tenant_id, account_id, correlation_id, amount, since, first_transfer, last_transfer)
     SELECT p_tenant, z.account, z.correlation, (array_agg(z.stands ORDER BY z.seq DESC))[1],
-           -- Where it has not been at zero on the way, the item that is there keeps its beginning. Where it has come to
-           -- zero and stayed, it is deleted below, whatever its beginning.
-           CASE WHEN max(z.zero) IS NULL AND min(z.since) IS NOT NULL THEN min(z.since)
-                ELSE coalesce(min(z.recorded_at) FILTER (WHERE z.seq > coalesce(z.zero, 0)), max(z.recorded_at)) END,
-           CASE WHEN max(z.zero) IS NULL AND min(z.since) IS NOT NULL THEN (array_agg(z.first_transfer))[1]
-                ELSE coalesce((array_agg(z.transfer ORDER BY z.seq) FILTER (WHERE z.seq > coalesce(z.zero, 0)))[1],
-                              (array_agg(z.transfer ORDER BY z.seq DESC))[1]) END,
+           coalesce(max(z.recorded_at) FILTER (WHERE z.opens), min(z.since)),
+           coalesce((array_agg(z.transfer ORDER BY z.seq DESC) FILTER (WHERE z.opens))[1], (array_agg(z.first_transfer))[1]),
            (array_agg(z.transfer ORDER BY z.seq DESC))[1]
     FROM (
-        SELECT r.*, max(r.seq) FILTER (WHERE r.stands = 0) OVER (PARTITION BY r.account, r.correlation) AS zero
+        SELECT r.*, sign(r.stands) <> sign(r.stands - r.amount) AS opens
         FROM (
-            SELECT l.account, c.correlation, e.seq, e.recorded_at, e.transfer_id AS transfer, i.since, i.first_transfer,
-                   coalesce(i.amount, 0) + sum(e.amount) OVER (PARTITION BY l.account, c.correlation ORDER BY e.seq) AS stands
+            SELECT l.account, t.correlation_id AS correlation, e.seq, e.recorded_at, e.amount, e.transfer_id AS transfer,
+                   i.since, i.first_transfer,
+                   coalesce(i.amount, 0) + sum(e.amount) OVER (PARTITION BY l.account, t.correlation_id ORDER BY e.seq) AS stands
             FROM unnest(p_accounts, p_through, p_reached) AS l (account, through, reached)
             CROSS JOIN LATERAL (
                 SELECT f.* FROM ledger.all_entries f
                 WHERE f.tenant_id = p_tenant AND f.account_id = l.account AND f.seq > l.through AND f.seq <= l.reached
             ) e
-            JOIN ledger.all_transfers t ON t.tenant_id = p_tenant AND t.id = e.transfer_id
-            CROSS JOIN LATERAL (SELECT coalesce(t.correlation_id, '') AS correlation) c
+            JOIN ledger.all_transfers t ON t.tenant_id = p_tenant AND t.id = e.transfer_id AND t.correlation_id IS NOT NULL
             LEFT JOIN ledger.open_items i ON i.tenant_id = p_tenant AND i.account_id = ANY (p_matched)
-                AND i.account_id = l.account AND i.correlation_id = c.correlation
+                AND i.account_id = l.account AND i.correlation_id = t.correlation_id
             WHERE l.account = ANY (p_matched)
         ) r
     ) z
@@ -715,7 +695,8 @@ BEGIN
     ) d
     WHERE a.entry_seq > coalesce(j.through, 0);
     IF v_touched <> '{}' THEN
-        accounts := accounts || ledger.matched_by_correlation(p_tenant, v_touched);
+        accounts := accounts || ARRAY(SELECT r.account_id FROM ledger.clearing_rules(p_tenant, v_touched) r
+                                      WHERE r.match_by = 'correlation');
     END IF;
 END
 $$;

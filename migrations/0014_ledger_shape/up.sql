@@ -310,6 +310,7 @@ CREATE TABLE ledger.projections (
     tenant_id   integer NOT NULL,
     account_id  uuid    NOT NULL,
     through     bigint  NOT NULL,
+    itemised    boolean NOT NULL DEFAULT false,     -- whether open_items holds what is open among the entries up to there
     CONSTRAINT projections_pkey PRIMARY KEY (tenant_id, account_id)
 ) WITH (fillfactor = 80);
 CALL kernel.isolate('ledger.projections');

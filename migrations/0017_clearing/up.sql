@@ -124,7 +124,7 @@ BEGIN
 
     IF p_match_by = 'correlation' THEN
         SELECT p.through INTO v_known FROM ledger.projections p
-        WHERE p.tenant_id = p_tenant AND p.account_id = p_account AND p.through <= v_through;
+        WHERE p.tenant_id = p_tenant AND p.account_id = p_account AND p.through <= v_through AND p.itemised;
         v_known := coalesce(v_known, 0);
         FOR v_row IN
             WITH moved AS MATERIALIZED (

@@ -32,6 +32,11 @@ COMMANDS = [
     ("ledger", "clearing"),
     ("doctor",),
     ("sandbox",),
+    ("ledger", "balance"),
+    ("ledger", "trial-balance"),
+    ("ledger", "restatements"),
+    ("ledger", "periods", "close"),
+    ("ledger", "periods", "list"),
 ]
 
 

@@ -59,6 +59,7 @@ from florin.ledger.model import (
 from florin.ledger.policy import check_distinct, check_legs, explain_part
 from florin.ledger.posting import BALANCES, POST, REVERSE, SETTLE
 from florin.ledger.sets.posting import POST_SETS
+from florin.ledger.times import store as times
 
 
 class Ledger:
@@ -72,6 +73,12 @@ class Ledger:
         self.reversing = Coalescer(database, REVERSE)
         self.balances = Coalescer(database, BALANCES)
         self.finding = Coalescer(database, store.FIND)
+        self.balances_at = Coalescer(database, times.BALANCES_AT)
+        # Each of these is a query of its own; a few may be under way at a time.
+        self.statements = Coalescer(database, times.STATEMENT, flights=4, max_items=1)
+        self.recorded_pages = Coalescer(database, times.RECORDED_PAGE, flights=4, max_items=1)
+        self.effective_pages = Coalescer(database, times.EFFECTIVE_PAGE, flights=4, max_items=1)
+        self.restated_pages = Coalescer(database, times.RESTATED_PAGE, flights=4, max_items=1)
         self.system_accounts: dict[tuple[int, str], UUID] = {}
         self.exponents: dict[str, int] = {}
 

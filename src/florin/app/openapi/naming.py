@@ -25,6 +25,10 @@ TAGS: Final[list[dict[str, Any]]] = [
     },
     {"name": "Exchanges", "description": "One currency for another, at a rate that is kept."},
     {"name": "Templates", "description": "Named, versioned recipes for postings."},
+    {
+        "name": "Periods",
+        "description": "Closed for good: nothing more counts in them. Corrections go into the open period.",
+    },
     {"name": "Tenant", "description": "The tenant that the key belongs to, its parts and its usage."},
     {"name": "Partners", "description": "Those who call the API in the tenant's name."},
     {"name": "Customers", "description": "Those who pay."},
@@ -40,6 +44,7 @@ _IRREGULAR: Final = {
     ("get", "/readyz"): "checkReadiness",
     ("get", "/metrics"): "readMetrics",
     ("post", "/v1/transfers/batch"): "createTransfers",
+    ("post", "/v1/periods/close"): "closePeriod",
     ("get", "/v1/clearing"): "listClearingAccounts",
     ("get", "/v1/clearing/{account_id}/items/{transfer_id}/trail"): "getClearingTrail",
     ("post", "/v1/transfers/sets"): "createTransferSet",

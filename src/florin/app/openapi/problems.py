@@ -41,6 +41,7 @@ from florin.ledger.recipes.errors import (
     TemplateInvalid,
     TemplateNotFound,
 )
+from florin.ledger.times.errors import PeriodAlreadyClosed
 from florin.payments.errors import (
     EventNotFound,
     LedgerRefused,
@@ -116,6 +117,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "createTransfer": AccountFrozen,
     "createHold": AccountFrozen,
     "Hold": HoldClosed,
+    "closePeriod": PeriodAlreadyClosed,
     "createWebhookEndpoint": TooManyEndpoints,
     "rotateWebhookEndpointSecret": TooManySecrets,
     "WebhookEndpoint": EndpointDisabled,

@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from florin.cli.bench import posting, scripts
+from florin.cli.bench.history import history
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
 from florin.cli.bench.stage import (
     ACCOUNTS,
@@ -281,6 +282,7 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "ledger": ledger,
     "payments": payments,
     "users": users,
+    "history": history,
     "start": start,
 }
 

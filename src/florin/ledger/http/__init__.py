@@ -1,6 +1,7 @@
 """The ledger over HTTP."""
 
 from florin.ledger.http import accounts, dry_runs, exchanges, holds, sets, templates, transfers
+from florin.ledger.times import http as times
 
 routers = (
     accounts.router,
@@ -12,4 +13,5 @@ routers = (
     dry_runs.router,
     exchanges.router,
     templates.router,
+    times.router,
 )

@@ -206,7 +206,7 @@ BEGIN
         ORDER BY id
         FOR NO KEY UPDATE
     ) s;
-    IF p_limit <> ALL (coalesce(v_locked, '{}')) THEN
+    IF p_limit IS NOT NULL AND p_limit <> ALL (coalesce(v_locked, '{}')) THEN
         refusal := 'limit_not_found';
         RETURN;
     END IF;

@@ -90,6 +90,7 @@ def id_field(prefix: str) -> object:
 
 AccountId = Annotated[UUID, *id_field("acct")]
 TransferId = Annotated[UUID, *id_field("tr")]
+LimitId = Annotated[UUID, *id_field("lim")]
 HoldId = Annotated[UUID, *id_field("hold")]
 PaymentId = Annotated[UUID, *id_field("pay")]
 RefundId = Annotated[UUID, *id_field("re")]
@@ -100,3 +101,4 @@ EndpointId = Annotated[UUID, *id_field("we")]
 DeliveryId = Annotated[UUID, *id_field("whd")]
 ApiKeyId = Annotated[UUID, *id_field("key")]
 BusinessUnitId = Annotated[UUID, *id_field("bu")]
+AuditId = Annotated[UUID, *id_field("aud")]

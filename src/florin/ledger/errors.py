@@ -35,6 +35,12 @@ class BoundsOutOfOrder(InvalidRequest):
     code = "bounds_out_of_order"
 
 
+class BoundGivenTwice(InvalidRequest):
+    """min_balance and credit_limit say the same thing; give one of them."""
+
+    code = "bound_given_twice"
+
+
 class TypeOfClass(InvalidRequest):
     """A node of the chart says that accounts below it have another type."""
 

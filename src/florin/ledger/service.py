@@ -170,7 +170,7 @@ async def change_account(
                 if crossing is not None:
                     lowest_given = min_balance_minor not in (store.UNSET, None)
                     raise BoundsOutOfOrder(
-                        f"the account's own bounds and those of its class {crossing[1]} leave no balance between",
+                        f"its own bounds and those of its class {crossing[1]} leave no balance between",
                         param="min_balance" if lowest_given else "max_balance",
                     )
             changed = await store.account(connection, tenant_id, account_id)
@@ -183,7 +183,7 @@ async def change_account(
 async def share_limit(
     connection: Connection, tenant_id: int, account_ids: list[UUID], limit_id: UUID | None, *, param: str
 ) -> None:
-    """Lets accounts share a limit, or with None none, in the caller's transaction. Locks accounts, then limits.
+    """Lets accounts share a limit, or with None none. Locks the accounts, then limits, by id.
 
     Raises:
         AccountNotFound, LimitNotFound, LimitCurrencyMismatch, LimitSideMismatch: about the field `param`.

@@ -20,6 +20,12 @@ from florin.kernel.errors import (
     UnsupportedMediaType,
 )
 from florin.kernel.http.problem import render
+from florin.ledger.chart.errors import (
+    ChartConflict,
+    ChartNodeExists,
+    ChartNodeNotFound,
+    ChartTemplateNotFound,
+)
 from florin.ledger.errors import (
     AccountCodeTaken,
     AccountFrozen,
@@ -29,8 +35,10 @@ from florin.ledger.errors import (
     HoldClosed,
     HoldNotFound,
     InsufficientFunds,
+    LimitNotFound,
     TransferNotFound,
 )
+from florin.ledger.limits.errors import LimitNameTaken
 from florin.payments.errors import (
     EventNotFound,
     LedgerRefused,
@@ -70,6 +78,9 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "WebhookEndpoint": EndpointNotFound,
     "WebhookDelivery": DeliveryNotFound,
     "Event": EventNotFound,
+    "ChartNode": ChartNodeNotFound,
+    "ChartTemplate": ChartTemplateNotFound,
+    "Limit": LimitNotFound,
     "Account": AccountNotFound,
     "createTransfer": AccountNotFound,
     "Transfer": TransferNotFound,
@@ -90,6 +101,9 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "capturePayment": PaymentNotCapturable,
     "cancelPayment": PaymentNotCancellable,
     "createRefund": PaymentNotRefundable,
+    "createChartNode": ChartNodeExists,
+    "Chart": ChartConflict,
+    "Limit": LimitNameTaken,
     "createAccount": AccountCodeTaken,
     "updateAccount": AccountNotEmpty,
     "reverseTransfer": AlreadyReversed,

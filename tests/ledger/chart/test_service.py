@@ -273,7 +273,7 @@ async def test_whatever_is_changed_each_account_has_the_bounds_that_a_model_give
     accounts: dict[str, tuple[int | None, int | None]] = {}
     ids: dict[str, UUID] = {}
     for what, code, lowest, highest in steps:
-        own = {"min_balance_minor": lowest, "max_balance_minor": highest}
+        own: dict[str, Any] = {"min_balance_minor": lowest, "max_balance_minor": highest}
         try:
             if what == "drop":
                 await service.delete_node(ledger, books.tenant_id, code)

@@ -21,6 +21,8 @@ from tests.flows.conftest import Florin
 
 ID = re.compile(r"\b([a-z]{2,4})_[0-7][0-9a-hjkmnp-tv-z]{25}\b")
 Body = dict[str, Any]
+NAMES = {"key": "fraud.enabled", "code": "customer:vip", "name": "fintech"}
+"""What parts of paths that are no ids hold here: a setting, a node of the chart, a template of one."""
 
 
 def openapi() -> dict[str, Any]:
@@ -145,7 +147,7 @@ class Tenant:
 
     def _fitting(self, parameter: Body) -> str:
         prefix = prefix_of(parameter["schema"])
-        return "fraud.enabled" if prefix is None else self.ids[prefix]
+        return NAMES[parameter["name"]] if prefix is None else self.ids[prefix]
 
 
 def prefix_of(schema: Body) -> str | None:
@@ -196,6 +198,9 @@ def furnish(tenant: Tenant) -> Tenant:
         for kind in ("asset", "liability")
     ]
     ids["acct"] = tenant.accounts[0]
+    tenant.made("/v1/chart/nodes", {"code": NAMES["code"], "name": "VIP", "type": "liability"})
+    ids["lim"] = tenant.made("/v1/limits", {"name": run, "side": "debit", "currency": "USD"})["id"]
+    ids["aud"] = tenant.made("/v1/audit", method="GET")["data"][0]["id"]
     legs = [
         {"account": account, "direction": direction, "amount": 100_000}
         for account, direction in zip(tenant.accounts, ("debit", "credit"), strict=True)

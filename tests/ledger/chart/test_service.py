@@ -238,6 +238,9 @@ async def test_balances_are_summed_by_node_by_segment_and_by_currency(books: Boo
         ("w:a", (("USD", 0, 20, 1),)),
         ("w:b", (("EUR", 7, 0, 1), ("USD", 0, 300, 1))),
     ]
+    assert not rolled.more_children
+    cut = await service.roll_up(books.ledger, books.tenant_id, "w", max_children=2)
+    assert (cut.children, cut.more_children) == (rolled.children[:1], True)
     nobody = await service.roll_up(books.ledger, books.tenant_id, "nobody")
     assert (nobody.totals, nobody.children) == ((), ())
     without_node = await service.roll_up(books.ledger, books.tenant_id, "w-x")

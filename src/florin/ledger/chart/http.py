@@ -110,6 +110,7 @@ class RollUpShown(BaseModel):
     normal_side: Direction
     totals: list[TotalShown]
     children: list[ChildTotals] = Field(description="The same by the next segment of the codes.")
+    more_children: bool = Field(description="Whether there are more than these.")
 
 
 class TemplateNode(BaseModel):
@@ -179,6 +180,7 @@ async def read_roll_up(
             {"code": child.code, "totals": render_totals(child.totals, found.side)}
             for child in found.children
         ],
+        "more_children": found.more_children,
     }
 
 

@@ -13,6 +13,9 @@ SEPARATOR: Final = ":"
 MAX_NODES: Final = 2000
 """A tenant's. Accounts are what there are many of; a chart is read whole."""
 
+MAX_CHILDREN: Final = 1000
+"""Totals by segment in one answer."""
+
 SYSTEM_TYPES: Final = {
     "provider": AccountType.ASSET,
     "partner": AccountType.LIABILITY,
@@ -88,6 +91,8 @@ class RollUp:
 
     totals: tuple[Total, ...]
     children: tuple[Child, ...]
+    more_children: bool
+    """Whether there are more segments than were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,17 +57,26 @@ WHERE n.tenant_id = :tenant_id
   AND (:under::text IS NULL OR n.code = :under OR (n.code >= :under::text || ':' AND n.code < :under::text || ';'))
 ORDER BY n.code, t.currency;
 
--- name: child_totals(tenant_id, code)
--- The accounts at or below a code, by the next segment of theirs (null: the one at the code itself) and currency;
--- and how many of them have each normal side.
-SELECT split_part(substr(a.code, length(:code::text) + 2), ':', 1) AS segment, a.currency,
-       sum(greatest(b.debit, 0))::text AS debits, sum(greatest(-b.debit, 0))::text AS credits, count(*) AS accounts,
-       count(*) FILTER (WHERE a.type IN ('asset', 'expense')) AS of_debit_side
+-- name: subtree_totals(tenant_id, code)
+-- What the balances of the accounts at or below a code come to, and how many of them have the normal side debit.
+SELECT a.currency, sum(greatest(b.debit, 0))::text AS debits, sum(greatest(-b.debit, 0))::text AS credits,
+       count(*) AS accounts, count(*) FILTER (WHERE a.type IN ('asset', 'expense')) AS of_debit_side
 FROM ledger.accounts a
 CROSS JOIN LATERAL (SELECT CASE WHEN a.type IN ('asset', 'expense') THEN a.balance ELSE -a.balance END AS debit) b
 WHERE a.tenant_id = :tenant_id AND (a.code = :code OR (a.code >= :code::text || ':' AND a.code < :code::text || ';'))
+GROUP BY a.currency
+ORDER BY a.currency;
+
+-- name: child_totals(tenant_id, code, limit)
+-- The same of the accounts below a code, by the next segment of theirs.
+SELECT split_part(substr(a.code, length(:code::text) + 2), ':', 1) AS segment, a.currency,
+       sum(greatest(b.debit, 0))::text AS debits, sum(greatest(-b.debit, 0))::text AS credits, count(*) AS accounts
+FROM ledger.accounts a
+CROSS JOIN LATERAL (SELECT CASE WHEN a.type IN ('asset', 'expense') THEN a.balance ELSE -a.balance END AS debit) b
+WHERE a.tenant_id = :tenant_id AND a.code >= :code::text || ':' AND a.code < :code::text || ';'
 GROUP BY segment, a.currency
-ORDER BY segment, a.currency;
+ORDER BY segment, a.currency
+LIMIT :limit;
 
 -- name: nearest_type(tenant_id, code)$
 -- The type that the nearest node at or above a code gives its accounts.

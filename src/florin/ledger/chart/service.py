@@ -7,6 +7,7 @@ would not fit; postings go on. Only a change of bounds locks accounts, in the or
 from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import TypedDict
 
 from psycopg.errors import CheckViolation
@@ -24,6 +25,7 @@ from florin.ledger.chart.errors import (
     ChartNodeNotFound,
 )
 from florin.ledger.chart.model import (
+    MAX_CHILDREN,
     MAX_NODES,
     SEPARATOR,
     SYSTEM_TYPES,
@@ -33,7 +35,6 @@ from florin.ledger.chart.model import (
     Child,
     RollUp,
     Template,
-    Total,
     depths,
 )
 from florin.ledger.errors import (
@@ -140,29 +141,28 @@ async def tree(
     ]
 
 
-async def roll_up(ledger: Ledger, tenant_id: int, code: str) -> RollUp:
+async def roll_up(ledger: Ledger, tenant_id: int, code: str, *, max_children: int = MAX_CHILDREN) -> RollUp:
     """What the accounts at or below a code hold, per currency, in all and by the next segment.
 
     The code need not be a node's: any beginning of account codes will do. Without accounts, all is empty.
     """
     async with ledger.database.tenant(tenant_id) as connection:
-        found = await store.child_totals(connection, tenant_id, code)
+        totals, of_debit_side = await store.subtree_totals(connection, tenant_id, code)
         type_ = await store.nearest_type(connection, tenant_id, code)
-    if type_ is not None:
-        side = NORMAL_SIDE[type_]
-    else:
-        of_debit_side = sum(one.of_debit_side for one in found)
-        others = sum(one.total.accounts for one in found) - of_debit_side
-        side = Direction.DEBIT if of_debit_side >= others else Direction.CREDIT
+        rows = await store.child_totals(connection, tenant_id, code, limit=max_children + 1)
+    others = sum(total.accounts for total in totals) - of_debit_side
+    by_count = Direction.DEBIT if of_debit_side >= others else Direction.CREDIT
+    children = [
+        Child(f"{code}{SEPARATOR}{segment}", tuple(total for _, total in of_segment))
+        for segment, of_segment in groupby(rows, key=itemgetter(0))
+    ]
+    more = len(rows) > max_children
     return RollUp(
         code=code,
-        side=side,
-        totals=_summed([one.total for one in found]),
-        children=tuple(
-            Child(f"{code}{SEPARATOR}{segment}", tuple(one.total for one in of_segment))
-            for segment, of_segment in groupby(found, key=lambda one: one.segment)
-            if segment
-        ),
+        side=by_count if type_ is None else NORMAL_SIDE[type_],
+        totals=tuple(totals),
+        children=tuple(children[:-1] if more else children),  # the last may have been cut in two
+        more_children=more,
     )
 
 
@@ -275,19 +275,3 @@ async def _bind(connection: Connection, tenant_id: int, node: ChartNode) -> None
             f"the bounds of node {node.code} and those of account {crossing[0]} leave no balance between",
             param="max_balance" if node.min_balance_minor is None else "min_balance",
         )
-
-
-def _summed(totals: list[Total]) -> tuple[Total, ...]:
-    ordered = sorted(totals, key=lambda total: total.currency)
-    summed = []
-    for currency, grouped in groupby(ordered, key=lambda total: total.currency):
-        of_currency = list(grouped)
-        summed.append(
-            Total(
-                currency,
-                sum(one.debits_minor for one in of_currency),
-                sum(one.credits_minor for one in of_currency),
-                sum(one.accounts for one in of_currency),
-            )
-        )
-    return tuple(summed)

@@ -24,15 +24,6 @@ class Found(NamedTuple):
     account: str | None
 
 
-class ChildTotal(NamedTuple):
-    """A total of what lies under one segment; the empty segment is the account at the code itself."""
-
-    segment: str
-    total: Total
-    of_debit_side: int
-    """How many of its accounts are assets or expenses."""
-
-
 async def nodes(connection: Connection, tenant_id: int, under: str | None) -> list[ChartNode]:
     """The nodes at or below a code, each before what is below it; None: all."""
     found = [_node(row) async for row in _queries.nodes(connection, tenant_id=tenant_id, under=under)]
@@ -90,12 +81,25 @@ async def node_totals(connection: Connection, tenant_id: int, under: str | None)
     return found
 
 
-async def child_totals(connection: Connection, tenant_id: int, code: str) -> list[ChildTotal]:
-    """The accounts at or below a code, by the next segment of theirs and by currency."""
+async def subtree_totals(connection: Connection, tenant_id: int, code: str) -> tuple[list[Total], int]:
+    """Totals of the accounts at or below a code; and how many of these are assets or expenses."""
+    totals, of_debit_side = [], 0
+    async for currency, debits, credits_, accounts, of_debit in _queries.subtree_totals(
+        connection, tenant_id=tenant_id, code=code
+    ):
+        totals.append(Total(currency, int(debits), int(credits_), accounts))
+        of_debit_side += of_debit
+    return totals, of_debit_side
+
+
+async def child_totals(
+    connection: Connection, tenant_id: int, code: str, *, limit: int
+) -> list[tuple[str, Total]]:
+    """Totals of the accounts below a code, each with the next segment of theirs; at most so many."""
     return [
-        ChildTotal(segment, Total(currency, int(debits), int(credits_), accounts), of_debit_side)
-        async for segment, currency, debits, credits_, accounts, of_debit_side in _queries.child_totals(
-            connection, tenant_id=tenant_id, code=code
+        (segment, Total(currency, int(debits), int(credits_), accounts))
+        async for segment, currency, debits, credits_, accounts in _queries.child_totals(
+            connection, tenant_id=tenant_id, code=code, limit=limit
         )
     ]
 

@@ -1,7 +1,7 @@
 """What a route did not ask for is refused: a misspelt filter, ignored, would answer with everything."""
 
 from collections.abc import Collection
-from typing import get_origin
+from typing import get_args, get_origin
 
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import ParamTypes
@@ -18,7 +18,7 @@ def refuse_unasked(route: APIRoute, query_string: bytes, body: bytes) -> None:
     """
     if query_string:
         asked = {
-            field.alias: get_origin(field.field_info.annotation) is list
+            field.alias: _takes_several(field.field_info.annotation)
             for field in get_flat_params(route.dependant)
             if getattr(field.field_info, "in_", None) == ParamTypes.query
         }
@@ -39,6 +39,10 @@ def refuse_unknown_parameters(
             raise _refused(name, "extra_forbidden", "there is no such query parameter here")
         if given.count(name) > 1 and name not in repeatable:
             raise _refused(name, "given_twice", "stands twice in the query")
+
+
+def _takes_several(annotation: object) -> bool:
+    return get_origin(annotation) is list or any(get_origin(one) is list for one in get_args(annotation))
 
 
 def _refused(param: str, rule: str, detail: str) -> InvalidRequest:

@@ -41,7 +41,7 @@ async def ends(thing: str) -> str:
 
 @router.get("/found")
 async def finds(
-    noted: Annotated[list[str] | None, Query()] = None, also: Annotated[list[str], Query()] = []
+    also: Annotated[list[str], Query()], noted: Annotated[list[str] | None, Query()] = None
 ) -> int:
     return len(noted or ()) + len(also)
 

@@ -12,7 +12,7 @@ from florin.audit.service import kept_id, shown_id
 from florin.kernel.ids import encode_id
 from florin.kernel.provenance import Provenance
 from florin.ledger import service as ledger_service
-from florin.ledger.model import AccountStatus
+from florin.ledger.model import AccountStatus, AccountType, SystemAccount
 from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books
 
@@ -85,6 +85,17 @@ async def test_an_untouched_chain_is_whole_in_batches_of_any_size(books: Books, 
         assert told[-1] == (3, 3)
     nothing = await service.verify(other_books.ledger.database, other_books.tenant_id)
     assert (nothing.rows, nothing.broken) == (0, None)
+
+
+async def test_rows_made_by_one_statement_are_links_of_their_own(books: Books) -> None:
+    wanted = [SystemAccount(f"s:{number}", "x", AccountType.ASSET, "USD") for number in range(50)]
+    made = await ledger_service.account_ids(books.ledger, books.tenant_id, wanted)
+    entries = await service.entries(books.ledger.database, books.tenant_id, limit=100)
+    assert sorted(one.seq for one in entries) == list(range(1, 51))
+    assert {UUID(one.entity_id) for one in entries} == set(made)
+    assert all(one.after and one.after["account_id"] == one.entity_id for one in entries)
+    verdict = await service.verify(books.ledger.database, books.tenant_id)
+    assert (verdict.rows, verdict.broken) == (50, None)
 
 
 TAMPERED = {

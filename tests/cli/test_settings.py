@@ -1,42 +1,48 @@
-"""`florin ledger chart, accounts, limits` and `florin audit`, as a user runs them."""
+"""`florin ledger chart, accounts, limits` and `florin audit`, as a user says them."""
 
 import json
-import subprocess
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
-from tests.cli.conftest import Command
+from florin.cli.console import out
+from florin.cli.main import app
+from florin.kernel.errors import Refusal
+from florin.kernel.settings import settings
+from florin.ledger.chart.errors import ChartNodeNotFound, ChartTemplateNotFound
 from tests.conftest import AllDatabaseUrls
 
-
-class OnDatabase(Command):
-    """The command on a database that is there: starting one for each command would take a second or two."""
-
-    url: str
-
-    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return super().__call__(*arguments, **environment, FLORIN_DATABASE_URL=self.url)
+Florin = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def books(florin: Command, database_urls: AllDatabaseUrls) -> Command:
-    """A migrated database with a tenant ACME."""
-    on_database = OnDatabase(florin.data_dir)
-    on_database.url = database_urls.root
-    made = on_database("tenants", "create", "ACME", "--name", "Acme", "--email", "ops@acme.example")
-    assert made.returncode == 0, made.stderr
-    return on_database
+def books(database_urls: AllDatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
+    """The command in this process, on a database with a tenant ACME: a process for each would take seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLORIN_DATABASE_URL", database_urls.root)
+        patch.setenv("FLORIN_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setattr(out, "width", 200)
+        settings.cache_clear()
+
+        def florin(*words: str) -> Result:
+            return CliRunner().invoke(app, words)
+
+        made = florin("tenants", "create", "ACME", "--name", "Acme", "--email", "ops@acme.example")
+        assert made.exit_code == 0, made.output
+        yield florin
+    settings.cache_clear()
 
 
-def told(florin: Command, *words: str) -> str:
+def told(florin: Florin, *words: str) -> str:
     """What a command that has to succeed prints."""
     done = florin(*words, "--tenant", "ACME")
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
+    assert done.exit_code == 0, (words, done.output, done.exception)
     return done.stdout.strip()
 
 
-def test_settings_are_made_changed_seen_and_audited(books: Command) -> None:
+def test_settings_are_made_changed_seen_and_audited(books: Florin) -> None:
     def ledger(*words: str) -> str:
         return told(books, "ledger", *words)
 
@@ -89,14 +95,27 @@ def test_settings_are_made_changed_seen_and_audited(books: Command) -> None:
     ("words", "named"),
     [
         (("ledger", "accounts", "freeze", "acct_nonsense"), "acct_nonsense"),
-        (("ledger", "chart", "remove", "nobody"), "nobody"),
-        (("ledger", "chart", "apply", "bakery"), "bakery"),
         (("ledger", "chart", "set", "x", "--clears-within", "soon"), "P7D"),
         (("ledger", "accounts", "list", "--metadata", "x"), "key=value"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_sentence(books: Command, words: tuple[str, ...], named: str) -> None:
+def test_a_word_that_cannot_be_read_is_told_in_one_sentence(
+    books: Florin, words: tuple[str, ...], named: str
+) -> None:
     done = books(*words, "--tenant", "ACME")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.startswith("error:")
     assert named in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (("ledger", "chart", "remove", "nobody"), ChartNodeNotFound),
+        (("ledger", "chart", "apply", "bakery"), ChartTemplateNotFound),
+    ],
+)
+def test_a_refusal_reaches_the_commands_own_end(
+    books: Florin, words: tuple[str, ...], refusal: type[Refusal]
+) -> None:
+    assert isinstance(books(*words, "--tenant", "ACME").exception, refusal)

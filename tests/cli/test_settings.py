@@ -19,7 +19,7 @@ Florin = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def books(database_urls: AllDatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Florin]:
-    """The command in this process, on a database with a tenant ACME: a process for each would take seconds."""
+    """The command in this process, on a database with a tenant ACME: processes would take seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLORIN_DATABASE_URL", database_urls.root)
         patch.setenv("FLORIN_DATA_DIR", str(tmp_path_factory.mktemp("data")))

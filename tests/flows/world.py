@@ -21,6 +21,8 @@ from tests.flows.conftest import Florin
 
 ID = re.compile(r"\b([a-z]{2,4})_[0-7][0-9a-hjkmnp-tv-z]{25}\b")
 Body = dict[str, Any]
+NAMES = {"key": "fraud.enabled", "code": "customer:vip", "name": "fintech"}
+"""What parts of paths that are no ids hold here: a setting, a node of the chart, a template of one."""
 
 
 def openapi() -> dict[str, Any]:
@@ -151,7 +153,9 @@ class Tenant:
 
     def _fitting(self, parameter: Body) -> str:
         prefix = prefix_of(parameter["schema"])
-        return self.names[parameter["name"]] if prefix is None else self.ids[prefix]
+        if prefix is not None:
+            return self.ids[prefix]
+        return self.names.get(parameter["name"]) or NAMES[parameter["name"]]
 
 
 def prefix_of(schema: Body) -> str | None:
@@ -214,6 +218,9 @@ def furnish(tenant: Tenant) -> Tenant:
     tenant.names["euros"] = tenant.made("/v1/accounts", euros)["id"]
     recipe = DOCUMENT["paths"]["/v1/templates/{template_name}"]["put"]["requestBody"]["content"]
     tenant.made("/v1/templates/till.deposit", recipe["application/json"]["example"], "PUT")
+    tenant.made("/v1/chart/nodes", {"code": NAMES["code"], "name": "VIP", "type": "liability"})
+    ids["lim"] = tenant.made("/v1/limits", {"name": run, "side": "debit", "currency": "USD"})["id"]
+    ids["aud"] = tenant.made("/v1/audit", method="GET")["data"][0]["id"]
     legs = [
         {"account": account, "direction": direction, "amount": 100_000}
         for account, direction in zip(tenant.accounts, ("debit", "credit"), strict=True)

@@ -24,6 +24,7 @@ MAY_DELETE = {
     "kernel.outbox": "a row leaves with the fan-out that it asks for",
     "access.rate_windows": "a window that is over means nothing",
     "ledger.chart": "a node names accounts and holds no money; that it went is in the audit log",
+    "ledger.account_metadata": "an index in the form of rows: a trigger keeps it what the accounts say",
     "ledger.snapshots": "a projection, rebuilt from the log",
     "ledger.dated_totals": "a projection, rebuilt from the log",
     "ledger.projections": "a projection, rebuilt from the log",

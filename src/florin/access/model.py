@@ -25,6 +25,7 @@ SCOPES: Final = frozenset(
         "keys:read",
         "keys:write",
         "events:read",
+        "audit:read",
         "*",
     }
 )

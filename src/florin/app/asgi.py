@@ -15,6 +15,7 @@ from florin.app import health, pages
 from florin.app.openapi import install_openapi
 from florin.app.rooms import open_rooms
 from florin.app.serve import serve
+from florin.audit import http as audit_http
 from florin.kernel.http.call import Principal, Rooms
 from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate, Headers
@@ -37,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     *ledger_http.routers,
     monitors_http.router,
     clearing_http.router,
+    audit_http.router,
     *webhooks_http.routers,
     *tenancy_http.routers,
     *access_http.routers,

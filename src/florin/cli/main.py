@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from florin import __version__
-from florin.cli import keys, ledger, tenants
+from florin.cli import audit, keys, ledger, tenants
 from florin.cli.console import FAILED, USAGE, err, fail, out, run_async
 from florin.cli.run import AddressTaken, NeverReady, run_florin
 from florin.kernel import migrations
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(audit.app, name="audit")
 
 
 def _version(wanted: bool) -> None:

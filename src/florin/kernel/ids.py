@@ -98,6 +98,7 @@ def id_field(prefix: str) -> object:
 
 AccountId = Annotated[UUID, *id_field("acct")]
 TransferId = Annotated[UUID, *id_field("tr")]
+LimitId = Annotated[UUID, *id_field("lim")]
 HoldId = Annotated[UUID, *id_field("hold")]
 PaymentId = Annotated[UUID, *id_field("pay")]
 RefundId = Annotated[UUID, *id_field("re")]
@@ -110,3 +111,4 @@ ApiKeyId = Annotated[UUID, *id_field("key")]
 PeriodId = Annotated[UUID, *id_field("per")]
 BusinessUnitId = Annotated[UUID, *id_field("bu")]
 MonitorId = Annotated[UUID, *id_field("mon")]
+AuditId = Annotated[UUID, *id_field("aud")]

@@ -35,6 +35,42 @@ class BoundsOutOfOrder(InvalidRequest):
     code = "bounds_out_of_order"
 
 
+class BoundGivenTwice(InvalidRequest):
+    """min_balance and credit_limit say the same thing; give one of them."""
+
+    code = "bound_given_twice"
+
+
+class TypeOfClass(InvalidRequest):
+    """A node of the chart says that accounts below it have another type."""
+
+    code = "type_of_class"
+
+
+class CurrencyOfClass(InvalidRequest):
+    """A node of the chart says that accounts below it have another currency."""
+
+    code = "currency_of_class"
+
+
+class LimitNotFound(NotFound):
+    """There is no such limit."""
+
+    code = "limit_not_found"
+
+
+class LimitCurrencyMismatch(InvalidRequest):
+    """The account has another currency than the limit."""
+
+    code = "limit_currency_mismatch"
+
+
+class LimitSideMismatch(InvalidRequest):
+    """The account's normal side is not that of the limit."""
+
+    code = "limit_side_mismatch"
+
+
 class AccountFrozen(Conflict):
     """The account is frozen: nothing moves on it."""
 
@@ -215,6 +251,12 @@ REFUSALS: Final[dict[str, type[Refusal]]] = {
     )
 }
 """The refusals of `ledger.post`, `ledger.settle_holds` and `ledger.reverse`, by code."""
+
+SHARING: Final[dict[str, type[Refusal]]] = {
+    refusal.code: refusal
+    for refusal in (AccountNotFound, LimitNotFound, LimitCurrencyMismatch, LimitSideMismatch)
+}
+"""The refusals of `ledger.share_limit`, by code."""
 
 FUNDS: Final = frozenset({InsufficientFunds.code, BalanceAboveMaximum.code, SharedLimitExceeded.code})
 """Refusals for which a leg's amount is at fault, not its account."""

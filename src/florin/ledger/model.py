@@ -6,7 +6,7 @@ positive on its normal side.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -32,6 +32,13 @@ class AccountStatus(StrEnum):
     ACTIVE = "active"
     FROZEN = "frozen"
     CLOSED = "closed"
+
+
+class MatchBy(StrEnum):
+    """How the amounts of a clearing account find each other: the oldest first, or by correlation id."""
+
+    ORDER = "order"
+    CORRELATION = "correlation"
 
 
 class Direction(StrEnum):
@@ -119,7 +126,23 @@ class Account:
     currency: str
     status: AccountStatus
     min_balance_minor: int | None
+    """Its own; as all bounds, None is no bound."""
+
     max_balance_minor: int | None
+    effective_min_minor: int | None
+    """What posting enforces: the tighter of its own and those of its classes."""
+
+    effective_max_minor: int | None
+    limit_id: UUID | None
+    """The limit that it shares with others."""
+
+    clears_within: timedelta | None
+    """Declared to return to zero within this time, by itself or by a class."""
+
+    match_by: MatchBy
+    clearing_class: str | None
+    """The node of the chart that declares so; None: the account itself, or nobody."""
+
     balance: Balance
     metadata: Metadata
     created_at: datetime
@@ -136,6 +159,8 @@ class NewAccount:
     min_balance_minor: int | None = None
     max_balance_minor: int | None = None
     metadata: Metadata | None = None
+    clears_within: timedelta | None = None
+    match_by: MatchBy = MatchBy.ORDER
 
 
 @dataclass(frozen=True, slots=True)

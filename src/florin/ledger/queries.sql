@@ -1,58 +1,101 @@
 -- The ledger's statements. Every one names its tenant; row-level security is the second lock on the door.
 
--- name: insert_account(tenant_id, id, code, type, currency, min_balance, max_balance, name, metadata, created_at)!
--- Opens an account: the hot row that postings lock, and its cold half. No row where the currency has no
--- minor unit to count in (gold, test codes).
+-- name: insert_account(tenant_id, id, code, type, currency, min_balance, max_balance, name, metadata, clears_within, match_by, created_at)!
+-- Opens an account: the hot row that postings lock, and its cold half with the bounds of its own. A trigger fits
+-- the first into its classes. No row where the currency has no minor unit to count in (gold, test codes).
 WITH opened AS (
     INSERT INTO ledger.accounts (tenant_id, id, code, type, currency, min_balance, max_balance)
     SELECT :tenant_id, :id, :code, :type, c.code, :min_balance, :max_balance
     FROM reference.currencies c WHERE c.code = :currency AND c.exponent IS NOT NULL
     RETURNING id
 )
-INSERT INTO ledger.account_details (tenant_id, account_id, name, metadata, created_at)
-SELECT :tenant_id, o.id, :name, :metadata, :created_at FROM opened o
+INSERT INTO ledger.account_details (tenant_id, account_id, name, metadata, min_balance, max_balance, clears_within,
+                                    match_by, created_at)
+SELECT :tenant_id, o.id, :name, :metadata, :min_balance, :max_balance, :clears_within, :match_by, :created_at
+FROM opened o
 RETURNING account_id;
 
--- name: account(tenant_id, id)^
--- One account with its balance.
-SELECT a.id, a.code, d.name, a.type, a.currency, a.status, a.min_balance, a.max_balance,
+-- name: accounts(tenant_id, ids)
+-- These accounts with their balances: bounds of their own and those in force, and how they clear, by their own
+-- declaration or that of the nearest class that has one.
+SELECT a.id, a.code, d.name, a.type, a.currency, a.status, d.min_balance, d.max_balance, a.min_balance, a.max_balance,
+       a.limit_id, coalesce(d.clears_within, n.clears_within),
+       CASE WHEN d.clears_within IS NULL THEN coalesce(n.match_by, d.match_by) ELSE d.match_by END,
+       CASE WHEN d.clears_within IS NULL THEN n.code END,
        a.balance, a.pending_debits, a.pending_credits, a.entry_seq, d.metadata, d.created_at
 FROM ledger.accounts a
-JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = a.id
-WHERE a.tenant_id = :tenant_id AND a.id = :id;
+JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = ANY (:ids) AND d.account_id = a.id
+LEFT JOIN LATERAL (
+    SELECT c.code, c.clears_within, c.match_by FROM ledger.chart c
+    WHERE c.tenant_id = :tenant_id AND c.code = ANY (ledger.classes(a.code)) AND c.clears_within IS NOT NULL
+    ORDER BY c.code DESC LIMIT 1
+) n ON true
+WHERE a.tenant_id = :tenant_id AND a.id = ANY (:ids)
+ORDER BY a.id DESC;
 
--- name: accounts(tenant_id, starting_after, type, currency, status, code_prefix, limit)
--- A page of accounts, newest first.
-SELECT a.id, a.code, d.name, a.type, a.currency, a.status, a.min_balance, a.max_balance,
-       a.balance, a.pending_debits, a.pending_credits, a.entry_seq, d.metadata, d.created_at
+-- name: account_ids(tenant_id, starting_after, type, currency, status, code_prefix, under, limit_id, limit)
+-- A page of accounts' ids, newest first. Codes are in byte order, so that a prefix and a subtree are ranges;
+-- no code has a byte as high as DEL.
+SELECT a.id
 FROM ledger.accounts a
-JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = a.id
 WHERE a.tenant_id = :tenant_id
   AND (:starting_after::uuid IS NULL OR a.id < :starting_after)
   AND (:type::text IS NULL OR a.type = :type)
   AND (:currency::text IS NULL OR a.currency = :currency)
   AND (:status::text IS NULL OR a.status = :status)
-  AND (:code_prefix::text IS NULL OR starts_with(a.code, :code_prefix))
+  AND (:code_prefix::text IS NULL OR (a.code >= :code_prefix AND a.code < :code_prefix::text || chr(127)))
+  AND (:under::text IS NULL OR a.code = :under OR (a.code >= :under::text || ':' AND a.code < :under::text || ';'))
+  AND (:limit_id::uuid IS NULL OR a.limit_id = :limit_id)
 ORDER BY a.id DESC
 LIMIT :limit;
+
+-- name: account_ids_by_metadata(tenant_id, key, value, noted, starting_after, type, currency, status, code_prefix, under, limit_id, limit)
+-- A page of the ids of accounts that have this noted on them, newest first, and all that `noted` holds besides.
+SELECT m.account_id
+FROM ledger.account_metadata m
+JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = m.account_id
+JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = m.account_id
+WHERE m.tenant_id = :tenant_id AND m.key = :key AND m.value = :value
+  AND d.metadata @> :noted
+  AND (:starting_after::uuid IS NULL OR m.account_id < :starting_after)
+  AND (:type::text IS NULL OR a.type = :type)
+  AND (:currency::text IS NULL OR a.currency = :currency)
+  AND (:status::text IS NULL OR a.status = :status)
+  AND (:code_prefix::text IS NULL OR (a.code >= :code_prefix AND a.code < :code_prefix::text || chr(127)))
+  AND (:under::text IS NULL OR a.code = :under OR (a.code >= :under::text || ':' AND a.code < :under::text || ';'))
+  AND (:limit_id::uuid IS NULL OR a.limit_id = :limit_id)
+ORDER BY m.account_id DESC
+LIMIT :limit;
+
+-- name: hold_chart(tenant_id, alone)$
+-- Keeps the chart as it is until the transaction ends; `alone` keeps everybody else from relying on it too.
+SELECT ledger.hold_chart(:tenant_id, :alone);
 
 -- name: lock_account(tenant_id, id)^
 -- The account's status, with its row locked against postings until the transaction ends.
 SELECT status FROM ledger.accounts WHERE tenant_id = :tenant_id AND id = :id FOR NO KEY UPDATE;
 
--- name: update_account(status, set_min_balance, min_balance, set_max_balance, max_balance, tenant_id, id)!
--- Changes what may change of an account; flags tell a bound that is removed from one that stays.
-UPDATE ledger.accounts
-SET status = coalesce(:status, status),
-    min_balance = CASE WHEN :set_min_balance THEN :min_balance ELSE min_balance END,
-    max_balance = CASE WHEN :set_max_balance THEN :max_balance ELSE max_balance END
-WHERE tenant_id = :tenant_id AND id = :id;
+-- name: update_account_status(status, tenant_id, id)!
+-- Freezes, unfreezes or closes an account.
+UPDATE ledger.accounts SET status = :status WHERE tenant_id = :tenant_id AND id = :id;
 
--- name: update_account_details(name, metadata, tenant_id, id)!
--- Changes an account's name and metadata; null leaves them.
+-- name: update_account_details(name, metadata, set_min_balance, min_balance, set_max_balance, max_balance, set_clears_within, clears_within, match_by, tenant_id, id)!
+-- Changes what may change of an account; null leaves a value, and flags tell one that is removed from one that stays.
 UPDATE ledger.account_details
-SET name = coalesce(:name, name), metadata = coalesce(:metadata, metadata)
+SET name = coalesce(:name, name), metadata = coalesce(:metadata, metadata),
+    min_balance = CASE WHEN :set_min_balance THEN :min_balance ELSE min_balance END,
+    max_balance = CASE WHEN :set_max_balance THEN :max_balance ELSE max_balance END,
+    clears_within = CASE WHEN :set_clears_within THEN :clears_within ELSE clears_within END,
+    match_by = coalesce(:match_by, match_by)
 WHERE tenant_id = :tenant_id AND account_id = :id;
+
+-- name: bind_bounds(tenant_id, code, account_id)^
+-- Gives an account, or those at or below a code, the bounds that posting enforces; names what crosses.
+SELECT b.account, b.class, b.changed FROM ledger.bind_bounds(:tenant_id, :code, :account_id) b;
+
+-- name: share_limit(tenant_id, ids, limit_id)^
+-- Lets accounts share a limit, or none; their balances and pendings move between the running sums.
+SELECT s.refusal, s.account FROM ledger.share_limit(:tenant_id, :ids, :limit_id) s;
 
 -- name: ensure_accounts(tenant_id, ids, codes, names, types, currencies)$
 -- The ids of accounts with these codes, made where they do not exist.

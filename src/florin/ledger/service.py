@@ -15,11 +15,13 @@ from psycopg.errors import CheckViolation, UniqueViolation
 
 from florin.kernel import clock
 from florin.kernel.coalescer import Coalescer
-from florin.kernel.db import Database
+from florin.kernel.db import Connection, Database
 from florin.kernel.errors import Refusal
 from florin.kernel.ids import new_id
+from florin.kernel.provenance import Provenance
 from florin.ledger import store
 from florin.ledger.errors import (
+    SHARING,
     AccountClosed,
     AccountCodeReserved,
     AccountCodeTaken,
@@ -27,11 +29,13 @@ from florin.ledger.errors import (
     AccountNotFound,
     AccountNotInTransfer,
     BoundsOutOfOrder,
+    CurrencyOfClass,
     CurrencyUnknown,
     HoldClosed,
     HoldNotFound,
     LegsRequired,
     ReversalAmountExceeded,
+    TypeOfClass,
     Unbalanced,
 )
 from florin.ledger.model import (
@@ -44,6 +48,7 @@ from florin.ledger.model import (
     HoldAction,
     HoldLeg,
     HoldStatus,
+    MatchBy,
     NewAccount,
     Posted,
     Posting,
@@ -83,11 +88,14 @@ class Ledger:
         self.exponents: dict[str, int] = {}
 
 
-async def open_account(ledger: Ledger, tenant_id: int, new: NewAccount) -> Account:
+async def open_account(
+    ledger: Ledger, tenant_id: int, new: NewAccount, *, by: Provenance | None = None
+) -> Account:
     """Opens an account with a balance of zero.
 
     Raises:
-        AccountCodeReserved, AccountCodeTaken, CurrencyUnknown, BoundsOutOfOrder
+        AccountCodeReserved, AccountCodeTaken, CurrencyUnknown, BoundsOutOfOrder, TypeOfClass,
+        CurrencyOfClass
     """
     if new.code.startswith(RESERVED_PREFIXES):
         raise AccountCodeReserved(
@@ -95,7 +103,7 @@ async def open_account(ledger: Ledger, tenant_id: int, new: NewAccount) -> Accou
         )
     account_id = new_id()
     try:
-        async with ledger.database.tenant(tenant_id) as connection:
+        async with ledger.database.tenant(tenant_id, by=by) as connection:
             if not await store.insert_account(connection, tenant_id, account_id, new, clock.now()):
                 raise CurrencyUnknown(
                     f"{new.currency} is not a currency of ISO 4217 with a minor unit", param="currency"
@@ -134,30 +142,50 @@ async def change_account(
     status: AccountStatus | None = None,
     min_balance_minor: Any = store.UNSET,
     max_balance_minor: Any = store.UNSET,
+    limit_id: Any = store.UNSET,
+    clears_within: Any = store.UNSET,
+    match_by: MatchBy | None = None,
+    by: Provenance | None = None,
 ) -> Account:
-    """Changes what is given; for a bound, None removes it. Locks the account.
+    """Changes what is given; where UNSET leaves a value, None removes it. Locks the account, then limits.
 
     Raises:
-        AccountNotFound, AccountClosed, AccountNotEmpty, BoundsOutOfOrder
+        AccountNotFound, AccountClosed, AccountNotEmpty, BoundsOutOfOrder, LimitNotFound,
+        LimitCurrencyMismatch, LimitSideMismatch
     """
+    bounds = min_balance_minor is not store.UNSET or max_balance_minor is not store.UNSET
     try:
-        async with ledger.database.tenant(tenant_id) as connection:
+        async with ledger.database.tenant(tenant_id, by=by) as connection:
+            if bounds:
+                await store.hold_chart(connection, tenant_id, alone=False)
             present = await store.lock_account(connection, tenant_id, account_id)
             if present is None:
                 raise AccountNotFound
             if present is AccountStatus.CLOSED and status not in (None, AccountStatus.CLOSED):
                 raise AccountClosed(param="status")
-            await store.update_account(
+            if limit_id is not store.UNSET:
+                await share_limit(connection, tenant_id, [account_id], limit_id, param="limit")
+            if status is not None:
+                await store.update_account_status(connection, tenant_id, account_id, status)
+            await store.update_account_details(
                 connection,
                 tenant_id,
                 account_id,
-                status=status,
+                name=name,
+                metadata=metadata,
                 min_balance_minor=min_balance_minor,
                 max_balance_minor=max_balance_minor,
+                clears_within=clears_within,
+                match_by=match_by,
             )
-            await store.update_account_details(
-                connection, tenant_id, account_id, name=name, metadata=metadata
-            )
+            if bounds:
+                crossing = await store.bind_bounds(connection, tenant_id, account_id=account_id)
+                if crossing is not None:
+                    lowest_given = min_balance_minor not in (store.UNSET, None)
+                    raise BoundsOutOfOrder(
+                        f"its own bounds and those of its class {crossing[1]} leave no balance between",
+                        param="min_balance" if lowest_given else "max_balance",
+                    )
             changed = await store.account(connection, tenant_id, account_id)
     except CheckViolation as violation:
         raise _rule_broken(violation) from None
@@ -165,11 +193,35 @@ async def change_account(
     return changed
 
 
+async def share_limit(
+    connection: Connection, tenant_id: int, account_ids: list[UUID], limit_id: UUID | None, *, param: str
+) -> None:
+    """Lets accounts share a limit, or with None none. Locks the accounts, then limits, by id.
+
+    Raises:
+        AccountNotFound, LimitNotFound, LimitCurrencyMismatch, LimitSideMismatch: about the field `param`.
+    """
+    refused = await store.share_limit(connection, tenant_id, account_ids, limit_id)
+    if refused is not None:
+        raise SHARING[refused[0]](param=param)
+
+
 def _rule_broken(violation: CheckViolation) -> Refusal:
-    if violation.diag.constraint_name == "accounts_closed_at_zero":
-        return AccountNotEmpty(param="status")
-    if violation.diag.constraint_name == "accounts_bounds_ordered":
-        return BoundsOutOfOrder(param="min_balance")
+    node = violation.diag.message_detail
+    match violation.diag.constraint_name:
+        case "accounts_closed_at_zero":
+            return AccountNotEmpty(param="status")
+        case "account_details_bounds_ordered":
+            return BoundsOutOfOrder(param="min_balance")
+        case "accounts_bounds_ordered":
+            return BoundsOutOfOrder(
+                "the account's own bounds and those of its classes leave no balance between",
+                param="min_balance",
+            )
+        case "accounts_type_of_class":
+            return TypeOfClass(f"the chart's node {node} is of another type", param="type")
+        case "accounts_currency_of_class":
+            return CurrencyOfClass(f"the chart's node {node} is in another currency", param="currency")
     raise violation
 
 

@@ -1,9 +1,9 @@
 """The only caller of `queries.sql`: rows in, model out. The caller's transaction is its tenant's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import aiosql
@@ -22,6 +22,7 @@ from florin.ledger.model import (
     Hold,
     HoldLeg,
     HoldStatus,
+    MatchBy,
     NewAccount,
     Origin,
     SystemAccount,
@@ -34,7 +35,17 @@ from florin.ledger.model import (
 _queries: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "apsycopg")
 
 UNSET: Any = object()
-"""Stands for a bound that is left as it is; None removes it."""
+"""Stands for a value that is left as it is; None removes it."""
+
+_ACCOUNT_FILTERS: Final = (
+    "starting_after",
+    "type",
+    "currency",
+    "status",
+    "code_prefix",
+    "under",
+    "limit_id",
+)
 
 
 async def insert_account(
@@ -52,6 +63,8 @@ async def insert_account(
         max_balance=new.max_balance_minor,
         name=new.name,
         metadata=Jsonb(new.metadata or {}),
+        clears_within=new.clears_within,
+        match_by=new.match_by,
         created_at=created_at,
     )
     return inserted == 1
@@ -59,8 +72,8 @@ async def insert_account(
 
 async def account(connection: Connection, tenant_id: int, account_id: UUID) -> Account | None:
     """The account, if there is one."""
-    row = await _queries.account(connection, tenant_id=tenant_id, id=account_id)
-    return None if row is None else _account(row)
+    found = await _accounts(connection, tenant_id, [account_id])
+    return found[0] if found else None
 
 
 async def account_exists(connection: Connection, tenant_id: int, account_id: UUID) -> bool:
@@ -68,9 +81,42 @@ async def account_exists(connection: Connection, tenant_id: int, account_id: UUI
     return bool(await _queries.account_exists(connection, tenant_id=tenant_id, id=account_id))
 
 
-async def accounts(connection: Connection, tenant_id: int, **filters: Any) -> list[Account]:
-    """Accounts, newest first: `limit`, `starting_after`, `type`, `currency`, `status`, `code_prefix`."""
-    return [_account(row) async for row in _queries.accounts(connection, tenant_id=tenant_id, **filters)]
+async def accounts(
+    connection: Connection,
+    tenant_id: int,
+    *,
+    limit: int,
+    metadata: Mapping[str, str] | None = None,
+    **filters: Any,
+) -> list[Account]:
+    """Accounts, newest first, with all of `metadata` noted on them.
+
+    Filters: `starting_after`, `type`, `currency`, `status`, `code_prefix`, `under`, `limit_id`.
+    """
+    asked = dict.fromkeys(_ACCOUNT_FILTERS) | filters
+    if metadata:
+        key, value = next(iter(metadata.items()))
+        rows = _queries.account_ids_by_metadata(
+            connection,
+            tenant_id=tenant_id,
+            limit=limit,
+            key=key,
+            value=value,
+            noted=Jsonb(metadata),
+            **asked,
+        )
+    else:
+        rows = _queries.account_ids(connection, tenant_id=tenant_id, limit=limit, **asked)
+    return await _accounts(connection, tenant_id, [row[0] async for row in rows])
+
+
+async def _accounts(connection: Connection, tenant_id: int, ids: list[UUID]) -> list[Account]:
+    return [_account(row) async for row in _queries.accounts(connection, tenant_id=tenant_id, ids=ids)]
+
+
+async def hold_chart(connection: Connection, tenant_id: int, *, alone: bool) -> None:
+    """Keeps the chart as it is until the transaction ends. Before any account is locked."""
+    await _queries.hold_chart(connection, tenant_id=tenant_id, alone=alone)
 
 
 async def lock_account(connection: Connection, tenant_id: int, account_id: UUID) -> AccountStatus | None:
@@ -79,26 +125,11 @@ async def lock_account(connection: Connection, tenant_id: int, account_id: UUID)
     return None if row is None else AccountStatus(row[0])
 
 
-async def update_account(
-    connection: Connection,
-    tenant_id: int,
-    account_id: UUID,
-    *,
-    status: AccountStatus | None,
-    min_balance_minor: Any,
-    max_balance_minor: Any,
+async def update_account_status(
+    connection: Connection, tenant_id: int, account_id: UUID, status: AccountStatus
 ) -> None:
-    """Changes status and bounds. Raises CheckViolation where they break a rule."""
-    await _queries.update_account(
-        connection,
-        tenant_id=tenant_id,
-        id=account_id,
-        status=status,
-        set_min_balance=min_balance_minor is not UNSET,
-        min_balance=None if min_balance_minor is UNSET else min_balance_minor,
-        set_max_balance=max_balance_minor is not UNSET,
-        max_balance=None if max_balance_minor is UNSET else max_balance_minor,
-    )
+    """Freezes, unfreezes or closes. Raises CheckViolation for one that cannot be closed."""
+    await _queries.update_account_status(connection, tenant_id=tenant_id, id=account_id, status=status)
 
 
 async def update_account_details(
@@ -108,15 +139,51 @@ async def update_account_details(
     *,
     name: str | None,
     metadata: dict[str, str] | None,
+    min_balance_minor: Any,
+    max_balance_minor: Any,
+    clears_within: Any,
+    match_by: MatchBy | None,
 ) -> None:
-    """Changes name and metadata; None leaves them."""
+    """Changes what is given. Raises CheckViolation where its own bounds cross."""
+    flagged = {
+        "min_balance": min_balance_minor,
+        "max_balance": max_balance_minor,
+        "clears_within": clears_within,
+    }
     await _queries.update_account_details(
         connection,
         tenant_id=tenant_id,
         id=account_id,
         name=name,
         metadata=None if metadata is None else Jsonb(metadata),
+        match_by=match_by,
+        **{f"set_{field}": value is not UNSET for field, value in flagged.items()},
+        **{field: None if value is UNSET else value for field, value in flagged.items()},
     )
+
+
+async def bind_bounds(
+    connection: Connection, tenant_id: int, *, code: str | None = None, account_id: UUID | None = None
+) -> tuple[str, str | None] | None:
+    """Gives an account, or those at or below a code, the tighter of their own bounds and their classes'.
+
+    Locks them in order of their ids. Returns the code of an account whose bounds would cross, and the class
+    that has to do with it, after changing nothing; None: done.
+    """
+    account_code, class_code, _ = await _queries.bind_bounds(
+        connection, tenant_id=tenant_id, code=code, account_id=account_id
+    )
+    return None if account_code is None else (account_code, class_code)
+
+
+async def share_limit(
+    connection: Connection, tenant_id: int, account_ids: list[UUID], limit_id: UUID | None
+) -> tuple[str, UUID | None] | None:
+    """Lets accounts share a limit, or with None none. Returns the code of a refusal and its account."""
+    refusal, account_id = await _queries.share_limit(
+        connection, tenant_id=tenant_id, ids=account_ids, limit_id=limit_id
+    )
+    return None if refusal is None else (refusal, account_id)
 
 
 async def ensure_accounts(
@@ -229,7 +296,8 @@ async def accounts_by_code(
 
 
 def _account(row: Sequence[Any]) -> Account:
-    (account_id, code, name, type_, currency, status, lowest, highest, *balance, metadata, created_at) = row
+    (account_id, code, name, type_, currency, status, own_lowest, own_highest, lowest, highest, *rest) = row
+    (limit_id, clears_within, match_by, clearing_class, *balance, metadata, created_at) = rest
     return Account(
         id=account_id,
         code=code,
@@ -237,8 +305,14 @@ def _account(row: Sequence[Any]) -> Account:
         type=AccountType(type_),
         currency=currency,
         status=AccountStatus(status),
-        min_balance_minor=lowest,
-        max_balance_minor=highest,
+        min_balance_minor=own_lowest,
+        max_balance_minor=own_highest,
+        effective_min_minor=lowest,
+        effective_max_minor=highest,
+        limit_id=limit_id,
+        clears_within=clears_within,
+        match_by=MatchBy(match_by),
+        clearing_class=clearing_class,
         balance=Balance(account_id, AccountType(type_), currency, *balance),
         metadata=metadata,
         created_at=created_at,

@@ -39,12 +39,23 @@ async def ends(thing: str) -> str:
     return thing
 
 
-READS, WRITES, ENDS = (route for route in router.routes if isinstance(route, APIRoute))
+@router.get("/found")
+async def finds(
+    also: Annotated[list[str], Query()], noted: Annotated[list[str] | None, Query()] = None
+) -> int:
+    return len(noted or ()) + len(also)
+
+
+READS, WRITES, ENDS, FINDS = (route for route in router.routes if isinstance(route, APIRoute))
 
 
 def test_parameters_that_the_route_reads_pass() -> None:
     refuse_unasked(READS, b"from=a&inner=2", b"")
     refuse_unasked(READS, b"", b"")
+
+
+def test_a_parameter_that_takes_several_may_stand_several_times() -> None:
+    refuse_unasked(FINDS, b"noted=a&noted=b&also=c&also=d", b"")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,11 @@ TAGS: Final[list[dict[str, Any]]] = [
         "`webhook-timestamp`, `webhook-signature`.",
     },
     {"name": "Accounts", "description": "The accounts of the double-entry ledger, balances and statements."},
+    {
+        "name": "Chart of accounts",
+        "description": "What codes mean: classes of accounts, and what binds them.",
+    },
+    {"name": "Limits", "description": "Bounds on what several accounts hold together."},
     {"name": "Transfers", "description": "Legs that balance per currency, posted at once or not at all."},
     {
         "name": "Holds",
@@ -34,6 +39,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "Customers", "description": "Those who pay."},
     {"name": "Configuration", "description": "Settings, each in force from an instant on."},
     {"name": "API keys", "description": "Make, rotate and revoke keys. A secret is shown once."},
+    {"name": "Audit", "description": "Who changed which setting, when, from where and why."},
     {"name": "Reference", "description": "Currencies and payment methods, the same for everybody."},
     {"name": "Providers", "description": "Where payment providers report. Authentic by their signature."},
     {"name": "Operation", "description": "For load balancers, orchestrators and Prometheus."},
@@ -52,6 +58,14 @@ _IRREGULAR: Final = {
     ("get", "/v1/exchanges/positions"): "listExchangePositions",
     ("post", "/v1/webhook-endpoints/{endpoint_id}/rotate-secret"): "rotateWebhookEndpointSecret",
     ("delete", "/v1/webhook-endpoints/{endpoint_id}"): "disableWebhookEndpoint",
+    ("post", "/v1/chart/nodes"): "createChartNode",
+    ("get", "/v1/chart/nodes/{code}"): "getChartNode",
+    ("patch", "/v1/chart/nodes/{code}"): "updateChartNode",
+    ("delete", "/v1/chart/nodes/{code}"): "deleteChartNode",
+    ("get", "/v1/chart/templates"): "listChartTemplates",
+    ("post", "/v1/chart/templates/{name}/apply"): "applyChartTemplate",
+    ("get", "/v1/chart/balance"): "getChartBalance",
+    ("get", "/v1/audit"): "listAuditEntries",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",
 }
 _PLURALS: Final = {"config": "settings"}

@@ -20,6 +20,12 @@ from florin.kernel.errors import (
     UnsupportedMediaType,
 )
 from florin.kernel.http.problem import render
+from florin.ledger.chart.errors import (
+    ChartConflict,
+    ChartNodeExists,
+    ChartNodeNotFound,
+    ChartTemplateNotFound,
+)
 from florin.ledger.clearing.errors import NotAClearingAccount
 from florin.ledger.errors import (
     AccountCodeTaken,
@@ -30,9 +36,11 @@ from florin.ledger.errors import (
     HoldClosed,
     HoldNotFound,
     InsufficientFunds,
+    LimitNotFound,
     TransferNotFound,
 )
 from florin.ledger.exchange.errors import RateMismatch
+from florin.ledger.limits.errors import LimitNameTaken
 from florin.ledger.monitors.errors import MonitorNotFound, TooManyMonitors
 from florin.ledger.recipes.errors import (
     AccountOfAnotherKind,
@@ -84,6 +92,9 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "WebhookEndpoint": EndpointNotFound,
     "WebhookDelivery": DeliveryNotFound,
     "Event": EventNotFound,
+    "ChartNode": ChartNodeNotFound,
+    "ChartTemplate": ChartTemplateNotFound,
+    "Limit": LimitNotFound,
     "Account": AccountNotFound,
     "createTransfer": AccountNotFound,
     "createExchange": AccountNotFound,
@@ -107,6 +118,9 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "cancelPayment": PaymentNotCancellable,
     "createRefund": PaymentNotRefundable,
     "Monitor": TooManyMonitors,
+    "createChartNode": ChartNodeExists,
+    "Chart": ChartConflict,
+    "Limit": LimitNameTaken,
     "createAccount": AccountCodeTaken,
     "updateAccount": AccountNotEmpty,
     "reverseTransfer": AlreadyReversed,

@@ -5,4 +5,13 @@ import typer
 app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args_is_help=True)
 
 # Mounted by being imported, once `app` is there.
-from florin.cli.ledger import clearing, monitors, posting, templates, times  # noqa: E402, F401
+from florin.cli.ledger import (  # noqa: E402
+    accounts,  # noqa: F401
+    chart,  # noqa: F401
+    clearing,  # noqa: F401
+    limits,  # noqa: F401
+    monitors,  # noqa: F401
+    posting,  # noqa: F401
+    templates,  # noqa: F401
+    times,  # noqa: F401
+)

@@ -32,7 +32,11 @@ class OpenBooks:
     @property
     def by(self) -> Provenance:
         """To whom the audit log puts down what the command changes."""
-        return Provenance(actor=f"cli:{getpass.getuser()}")
+        return self.because(None)
+
+    def because(self, reason: str | None) -> Provenance:
+        """The same, with a reason."""
+        return Provenance(actor=f"cli:{getpass.getuser()}", reason=reason)
 
 
 @asynccontextmanager

@@ -1,11 +1,15 @@
 """The ledger over HTTP."""
 
+from florin.ledger.chart import http as chart
 from florin.ledger.http import accounts, dry_runs, exchanges, holds, sets, templates, transfers
+from florin.ledger.limits import http as limits
 from florin.ledger.times import http as times
 
 routers = (
     accounts.router,
     accounts.lean,
+    chart.router,
+    limits.router,
     transfers.router,
     transfers.lean,
     holds.router,

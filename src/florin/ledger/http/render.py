@@ -6,6 +6,7 @@ from typing import Any
 
 from florin.kernel.clock import rfc3339
 from florin.kernel.ids import encode_id
+from florin.ledger.durations import duration_text
 from florin.ledger.http.schemas import LegRequest
 from florin.ledger.model import (
     NORMAL_SIDE,
@@ -52,6 +53,12 @@ def account(found: Account) -> dict[str, Any]:
         "status": found.status,
         "min_balance": found.min_balance_minor,
         "max_balance": found.max_balance_minor,
+        "effective_min_balance": found.effective_min_minor,
+        "effective_max_balance": found.effective_max_minor,
+        "limit": None if found.limit_id is None else encode_id("lim", found.limit_id),
+        "clears_within": None if found.clears_within is None else duration_text(found.clears_within),
+        "match_by": found.match_by,
+        "clearing_class": found.clearing_class,
         **held,
         "metadata": found.metadata,
         "created_at": rfc3339(found.created_at),

@@ -1,12 +1,22 @@
 """What the ledger's API takes and gives."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from florin.kernel.dates import Instant
-from florin.kernel.ids import AccountId, HoldId, TransferId
+from florin.kernel.ids import AccountId, HoldId, LimitId, TransferId
 from florin.kernel.money import AmountMinor, CurrencyCode
+from florin.ledger.durations import PATTERN, duration_text, parse_duration
 from florin.ledger.model import (
     MAX_BOUND_MINOR,
     NOWHERE,
@@ -14,6 +24,7 @@ from florin.ledger.model import (
     AccountType,
     Direction,
     HoldStatus,
+    MatchBy,
     Origin,
     TransferKind,
 )
@@ -51,6 +62,48 @@ DryRun = Annotated[
     bool,
     Field(strict=True, description="Try it and post nothing: the answer is 200 and what would have been."),
 ]
+CreditLimit = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=0,
+        le=MAX_BOUND_MINOR,
+        description="How far below zero the balance may go: another way to say min_balance. 0: no overdraft.",
+    ),
+]
+NodeCode = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/@+-]*(:[A-Za-z0-9._/@+-]+)*$",
+        max_length=120,
+        description="Segments with colons between them.",
+        examples=["assets:bank"],
+    ),
+]
+Reason = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL),
+    Field(description="Why. The audit log keeps it.", examples=["ticket 4711"]),
+]
+Noted = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=541, pattern=r"^[^\x00:]{1,40}:[^\x00]*$"),
+]
+"""A key of metadata, a colon and its value. The key ends at the first colon."""
+
+ClearsWithin = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(duration_text, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": PATTERN,
+            "description": "Declared to return to zero within this time: whole days or hours.",
+            "examples": ["P7D"],
+        }
+    ),
+]
 
 
 class Request(BaseModel):
@@ -68,7 +121,11 @@ class NewAccountRequest(Request):
     currency: CurrencyCode
     min_balance: BoundMinor | None = Field(None, description="Refuse what would leave less. Null: no bound.")
     max_balance: BoundMinor | None = Field(None, description="Refuse what would leave more. Null: no bound.")
+    credit_limit: CreditLimit | None = None
+    clears_within: ClearsWithin | None = None
+    match_by: MatchBy = MatchBy.ORDER
     metadata: Metadata | None = None
+    reason: Reason | None = None
 
 
 class AccountChange(Request):
@@ -78,7 +135,12 @@ class AccountChange(Request):
     status: AccountStatus | None = None
     min_balance: BoundMinor | None = Field(None, description="Null removes the bound.")
     max_balance: BoundMinor | None = Field(None, description="Null removes the bound.")
+    credit_limit: CreditLimit | None = None
+    limit: LimitId | None = Field(None, description="The limit to share with others. Null: none any more.")
+    clears_within: ClearsWithin | None = None
+    match_by: MatchBy | None = None
     metadata: Metadata | None = Field(None, description="Replaces the metadata there is.")
+    reason: Reason | None = None
 
 
 class LegRequest(Request):
@@ -194,8 +256,14 @@ class AccountResponse(BaseModel):
     currency: CurrencyCode
     normal_side: Direction
     status: AccountStatus
-    min_balance: int | None
-    max_balance: int | None
+    min_balance: int | None = Field(description="The account's own bound.")
+    max_balance: int | None = Field(description="The account's own bound.")
+    effective_min_balance: int | None = Field(description="The tighter of its own and those of its classes.")
+    effective_max_balance: int | None = Field(description="The tighter of its own and those of its classes.")
+    limit: LimitId | None = Field(description="The limit that it shares with others.")
+    clears_within: str | None = Field(description="Declared to return to zero within this time.")
+    match_by: MatchBy
+    clearing_class: str | None = Field(description="The node of the chart that declares so, if one does.")
     balance: int
     pending_debits: int
     pending_credits: int

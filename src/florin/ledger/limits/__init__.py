@@ -1,0 +1,1 @@
+"""Limits that accounts share: the sum of their balances stays within bounds."""

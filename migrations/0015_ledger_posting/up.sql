@@ -434,6 +434,9 @@ BEGIN
                 FOR i IN v_set_leg .. v_next - 1 LOOP
                     v_account := p_leg_account[i];
                     v_item := p_leg_item[i];
+                    -- What moves an account the other way than the set as a whole does is not to blame.
+                    CONTINUE WHEN sign(signs[v_account] * p_leg_amount[i])
+                        = -sign(v_balance[v_account] - v_balance_0[v_account]) AND p_leg_amount[i] <> 0;
                     v_code := ledger.bound_broken(signs[v_account], v_balance[v_account] - v_balance_0[v_account],
                         v_debits[v_account] - v_debits_0[v_account], v_credits[v_account] - v_credits_0[v_account],
                         v_balance[v_account], v_debits[v_account], v_credits[v_account],

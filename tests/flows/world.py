@@ -96,6 +96,9 @@ class Tenant:
     key: str
     ids: dict[str, str] = field(default_factory=dict)
     accounts: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(
+        default_factory=lambda: {"key": "fraud.enabled", "template_name": "till.deposit"}
+    )
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, verify=False))
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -139,13 +142,16 @@ class Tenant:
         for name in ("code", "reference", "email"):  # what may be there once only
             if isinstance(body.get(name), str):
                 body[name] = f"{uuid4().hex}@shop.example" if name == "email" else uuid4().hex
+        if operation.name == "createExchange":
+            body["buy"]["account"] = self.names["euros"]
         for item in body.get("transfers", ()):
-            item["idempotency_key"] = uuid4().hex
+            if "idempotency_key" in item:
+                item["idempotency_key"] = uuid4().hex
         return body
 
     def _fitting(self, parameter: Body) -> str:
         prefix = prefix_of(parameter["schema"])
-        return "fraud.enabled" if prefix is None else self.ids[prefix]
+        return self.names[parameter["name"]] if prefix is None else self.ids[prefix]
 
 
 def prefix_of(schema: Body) -> str | None:
@@ -204,6 +210,10 @@ def furnish(tenant: Tenant) -> Tenant:
         "threshold": 0,
     }
     ids["mon"] = tenant.made("/v1/monitors", monitor)["id"]
+    euros = {"code": f"{run}:euros", "name": "euros", "type": "asset", "currency": "EUR"}
+    tenant.names["euros"] = tenant.made("/v1/accounts", euros)["id"]
+    recipe = DOCUMENT["paths"]["/v1/templates/{template_name}"]["put"]["requestBody"]["content"]
+    tenant.made("/v1/templates/till.deposit", recipe["application/json"]["example"], "PUT")
     legs = [
         {"account": account, "direction": direction, "amount": 100_000}
         for account, direction in zip(tenant.accounts, ("debit", "credit"), strict=True)

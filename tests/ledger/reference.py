@@ -139,7 +139,7 @@ class ModelLedger:
                 answers.append(self._post(item, alone=False))
             for item in items:
                 at_fault = item
-                self._check_net(before[0], before[1], [leg.account_id for leg in item.legs])
+                self._check_net(before[0], before[1], _moves(item))
         except Refused as refused:
             self.accounts, self.limits, self.holds, self.transfers = before
             answers = [
@@ -189,13 +189,8 @@ class ModelLedger:
         code = self._early(item)
         if code is not None:
             raise Refused(code)
-        hold = item.kind is TransferKind.HOLD
-        moves = [
-            Move(a, 0, max(amount, 0), max(-amount, 0)) if hold else Move(a, amount)
-            for a, amount in item.legs
-        ]
-        entries = self._apply(moves, item.currency, alone=alone)
-        if hold:
+        entries = self._apply(_moves(item), item.currency, alone=alone)
+        if item.kind is TransferKind.HOLD:
             self.holds[item.id] = ModelHold(dict(item.legs), dict(item.legs))
         self.transfers[item.id] = (item.kind, item.legs)
         return Told(None, None, item.id, entries)
@@ -260,10 +255,10 @@ class ModelLedger:
         before = deepcopy((self.accounts, self.limits))
         backwards = [Move(a, -amount) for a, amount in left.items() if amount]
         self._apply(backwards, None, alone=False)
-        self._apply([Move(a, amount) for a, amount in item.legs], item.currency, alone=False)
-        touched = [move.account_id for move in backwards] + [leg.account_id for leg in item.legs]
-        self._check_net(*before, touched)
-        self._tell_monitors(before[0], set(touched))
+        forwards = [Move(a, amount) for a, amount in item.legs]
+        self._apply(forwards, item.currency, alone=False)
+        self._check_net(*before, backwards + forwards)
+        self._tell_monitors(before[0], {move.account_id for move in backwards + forwards})
         self._take_back(item.transfer_id, item.reversal_id, left)
         self.transfers[item.repost_id] = (TransferKind.REPOST, item.legs)
         return Told(None, None, item.repost_id)
@@ -303,10 +298,13 @@ class ModelLedger:
         return tuple(entries)
 
     def _check_net(
-        self, accounts: dict[UUID, ModelAccount], limits: dict[UUID, Pool], touched: Sequence[UUID]
+        self, accounts: dict[UUID, ModelAccount], limits: dict[UUID, Pool], moves: Sequence[Move]
     ) -> None:
-        for account_id in touched:
-            code = _bound_broken(accounts[account_id], self.accounts[account_id])
+        for account_id, amount, *_ in moves:
+            before, after = accounts[account_id], self.accounts[account_id]
+            if after.sign * amount * (after.balance - before.balance) < 0:
+                continue  # it moves the account the other way than all together do: it is not to blame
+            code = _bound_broken(before, after)
             if code is not None:
                 raise Refused(code, account_id)
             self._check_limits(limits, [account_id])
@@ -323,6 +321,12 @@ class ModelLedger:
                 account = self.accounts[monitor.account_id]
                 if monitor.holds(account) != monitor.holds(before[monitor.account_id]):
                     self.told.append((monitor_id, monitor.holds(account), monitor.value(account)))
+
+
+def _moves(item: Posting) -> list[Move]:
+    if item.kind is TransferKind.HOLD:
+        return [Move(a, 0, max(amount, 0), max(-amount, 0)) for a, amount in item.legs]
+    return [Move(a, amount) for a, amount in item.legs]
 
 
 def _asked(

@@ -93,7 +93,7 @@ class Coalescer(Generic[Item, Answer]):
         """`patience_s`: how long a group outlives a lost connection before its callers hear so."""
         self._database = database
         self._function = function
-        self._statement = _numbered(function.statement)
+        self._statement = numbered(function.statement)
         self._flights = flights
         self._max_items = max_items
         self._patience_s = patience_s
@@ -186,7 +186,7 @@ class Coalescer(Generic[Item, Answer]):
         ]
 
 
-def _numbered(statement: str) -> bytes:
+def numbered(statement: str) -> bytes:
     """The statement with `$1`, `$2` ... for its `%s`."""
     first, *rest = statement.split("%s")
     return (first + "".join(f"${n}{part}" for n, part in enumerate(rest, 1))).encode()

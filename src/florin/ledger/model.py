@@ -80,6 +80,9 @@ NORMAL_SIDE: Final[Mapping[AccountType, Direction]] = {
 }
 """On which side a positive balance of each type stands."""
 
+RESERVED_PREFIXES: Final = ("partner:", "provider:", "fx:")
+"""Codes that begin like this belong to accounts that the system makes itself."""
+
 MAX_BOUND_MINOR: Final = 10**18
 """No bound on a balance may lie further out: a sum of balances still fits a bigint."""
 
@@ -221,7 +224,9 @@ class Reversing:
     """A transfer to be reversed, in full or in part."""
 
     id: UUID
-    idempotency: Idempotency
+    idempotency: Idempotency | None
+    """None: for dry runs."""
+
     transfer_id: UUID
     amount_minor: int | None = None
     """How much of a two-leg transfer to take back."""
@@ -241,7 +246,9 @@ class Correcting:
 
     reversal_id: UUID
     repost_id: UUID
-    idempotency: Idempotency
+    idempotency: Idempotency | None
+    """None: for dry runs."""
+
     transfer_id: UUID
     legs: tuple[Leg, ...]
     currency: str | None = None

@@ -6,9 +6,17 @@ The database checks all of this again; here the client hears which field breaks 
 from collections.abc import Sequence
 from uuid import UUID
 
+from florin.kernel.errors import Refusal
 from florin.kernel.money import MAX_AMOUNT_MINOR
-from florin.ledger.errors import AccountRepeated, AmountOutOfRange, TooFewLegs, Unbalanced
-from florin.ledger.model import Leg
+from florin.ledger.errors import (
+    AccountNotInTransfer,
+    AccountRepeated,
+    AmountOutOfRange,
+    ReversalAmountExceeded,
+    TooFewLegs,
+    Unbalanced,
+)
+from florin.ledger.model import Leg, Reversing, Transfer
 
 MIN_LEGS = 2
 
@@ -53,3 +61,22 @@ def check_balance(legs: Sequence[Leg]) -> None:
     credits_minor = -sum(leg.amount_minor for leg in legs if leg.amount_minor < 0)
     if debits_minor != credits_minor:
         raise Unbalanced(f"debits are {debits_minor}, credits {credits_minor}", param="legs")
+
+
+def explain_part(refused: Refusal, original: Transfer, reversing: Reversing) -> Refusal:
+    """The refusal of a partial reversal, with the field that asks too much and what is left of it."""
+    left = {entry.account_id: entry.amount_minor - entry.reversed_minor for entry in original.entries}
+    for index, (account_id, amount_minor) in enumerate(reversing.legs):
+        if account_id not in left:
+            return AccountNotInTransfer(param=f"legs[{index}].account")
+        if abs(amount_minor) > abs(left[account_id]) or amount_minor * left[account_id] < 0:
+            side = "debit" if left[account_id] > 0 else "credit"
+            return ReversalAmountExceeded(
+                f"{abs(left[account_id])} is left of this {side}", param=f"legs[{index}].amount"
+            )
+    if reversing.amount_minor is None:
+        return type(refused)(param="legs")
+    if isinstance(refused, ReversalAmountExceeded):
+        rest = min(abs(amount_minor) for amount_minor in left.values())
+        return ReversalAmountExceeded(f"{rest} is left of this transfer", param="amount")
+    return type(refused)(param="amount")

@@ -43,24 +43,26 @@ class _Described(Protocol):
     def origin(self) -> Origin: ...
 
 
-def _details(items: Sequence[_Described]) -> str | None:
+def details(items: Sequence[_Described]) -> str | None:
+    """What is said beside the items, as a JSON array; None where nothing is."""
     if all(item.description is None and not item.metadata and item.origin is NOWHERE for item in items):
         return None
-    return orjson.dumps([_detail(item) for item in items]).decode()
+    return orjson.dumps([detail(item) for item in items]).decode()
 
 
-def _detail(item: _Described) -> dict[str, Any] | None:
-    detail: dict[str, Any] = {}
+def detail(item: _Described) -> dict[str, Any] | None:
+    """What is said beside one item; None: nothing."""
+    said: dict[str, Any] = {}
     if item.description is not None:
-        detail["description"] = item.description
+        said["description"] = item.description
     if item.metadata:
-        detail["metadata"] = item.metadata
+        said["metadata"] = item.metadata
     if item.origin is not NOWHERE:
         for name in _ORIGIN:
             value = getattr(item.origin, name)
             if value is not None:
-                detail[name] = value
-    return detail or None
+                said[name] = value
+    return said or None
 
 
 def _times(items: Sequence[datetime | None]) -> str | None:
@@ -85,7 +87,8 @@ def refusal(code: str, account_id: UUID | None, legs: Sequence[Leg]) -> Refusal:
     return kind()
 
 
-def _encode_postings(items: Sequence[Posting]) -> tuple[Any, ...]:
+def encode_postings(items: Sequence[Posting], sets: str | None = None) -> tuple[Any, ...]:
+    """The parameters of `ledger.post` after the tenant; `sets`: an array literal of each item's set."""
     accounts = sorted({leg[0] for item in items for leg in item.legs}, key=_INT)
     position = {account: at for at, account in enumerate(accounts, 1)}
     leg_items: list[int] = []
@@ -103,8 +106,8 @@ def _encode_postings(items: Sequence[Posting]) -> tuple[Any, ...]:
         array([item.currency for item in items]),
         _times([item.effective_at for item in items]),
         array([None if item.expires_at is None else item.expires_at.isoformat() for item in items]),
-        None,
-        _details(items),
+        sets,
+        details(items),
         array(accounts),
         array(leg_items),
         array(leg_accounts),
@@ -112,7 +115,8 @@ def _encode_postings(items: Sequence[Posting]) -> tuple[Any, ...]:
     )
 
 
-def _decode_postings(items: Sequence[Posting], rows: list[TupleRow]) -> list[Posted | Exception]:
+def decode_postings(items: Sequence[Posting], rows: list[TupleRow]) -> list[Posted | Exception]:
+    """One answer per item, of the rows of `ledger.post`."""
     answers: list[Any] = [None] * len(items)
     for item, code, account_id, *posted in rows:
         answers[item - 1] = (
@@ -127,8 +131,8 @@ POST: ArrayFunction[Posting, Posted] = ArrayFunction(
        FROM ledger.post(%s, %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
                         %s::timestamptz[], %s::timestamptz[], %s::integer[], %s::jsonb,
                         %s::uuid[], %s::integer[], %s::integer[], %s::bigint[])""",
-    _encode_postings,
-    _decode_postings,
+    encode_postings,
+    decode_postings,
 )
 """Posts transfers and places holds."""
 
@@ -140,7 +144,7 @@ def _encode_settlements(items: Sequence[Settlement]) -> tuple[Any, ...]:
         array([item.hold_id for item in items]),
         array([item.action for item in items]),
         array([item.amount_minor for item in items]),
-        _details(items),
+        details(items),
         *_part_legs(items),
     )
 
@@ -182,7 +186,7 @@ def _encode_reversals(items: Sequence[Reversing]) -> tuple[Any, ...]:
         array([item.transfer_id for item in items]),
         _times([item.effective_at for item in items]),
         array([item.amount_minor for item in items]),
-        _details(items),
+        details(items),
         *_part_legs(items),
     )
 

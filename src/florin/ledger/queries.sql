@@ -174,3 +174,13 @@ FROM (
 ) b
 GROUP BY b.currency, b.type
 ORDER BY b.currency, b.type;
+
+-- name: exponents()
+-- How many decimal places the minor unit of each currency has, for those that money is kept in.
+SELECT code, exponent FROM reference.currencies WHERE exponent IS NOT NULL;
+
+-- name: accounts_by_code(tenant_id, codes)
+-- The ids, types and currencies of the accounts with these codes.
+SELECT a.code, a.id, a.type, a.currency
+FROM ledger.accounts a
+WHERE a.tenant_id = :tenant_id AND a.code = ANY (:codes::text[]);

@@ -5,10 +5,10 @@ that hold the locks: idempotency slots, then holds by id, then accounts by id.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from psycopg.errors import CheckViolation, UniqueViolation
@@ -25,12 +25,17 @@ from florin.ledger.errors import (
     AccountCodeTaken,
     AccountNotEmpty,
     AccountNotFound,
+    AccountNotInTransfer,
     BoundsOutOfOrder,
     CurrencyUnknown,
     HoldClosed,
     HoldNotFound,
+    LegsRequired,
+    ReversalAmountExceeded,
+    Unbalanced,
 )
 from florin.ledger.model import (
+    RESERVED_PREFIXES,
     Account,
     AccountStatus,
     Balance,
@@ -51,11 +56,10 @@ from florin.ledger.model import (
     TransferKind,
     TrialBalanceLine,
 )
-from florin.ledger.policy import check_distinct, check_legs
+from florin.ledger.policy import check_distinct, check_legs, explain_part
 from florin.ledger.posting import BALANCES, POST, REVERSE, SETTLE
+from florin.ledger.sets.posting import POST_SETS
 from florin.ledger.times import store as times
-
-RESERVED_PREFIXES: Final = ("partner:", "provider:")
 
 
 class Ledger:
@@ -64,6 +68,7 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.posting = Coalescer(database, POST)
+        self.setting = Coalescer(database, POST_SETS, max_items=50)  # sets, of up to 1,000 transfers each
         self.holding = Coalescer(database, SETTLE)
         self.reversing = Coalescer(database, REVERSE)
         self.balances = Coalescer(database, BALANCES)
@@ -75,6 +80,7 @@ class Ledger:
         self.effective_pages = Coalescer(database, times.EFFECTIVE_PAGE, flights=4, max_items=1)
         self.restated_pages = Coalescer(database, times.RESTATED_PAGE, flights=4, max_items=1)
         self.system_accounts: dict[tuple[int, str], UUID] = {}
+        self.exponents: dict[str, int] = {}
 
 
 async def open_account(ledger: Ledger, tenant_id: int, new: NewAccount) -> Account:
@@ -85,7 +91,7 @@ async def open_account(ledger: Ledger, tenant_id: int, new: NewAccount) -> Accou
     """
     if new.code.startswith(RESERVED_PREFIXES):
         raise AccountCodeReserved(
-            f"codes that begin with {' or '.join(RESERVED_PREFIXES)} belong to the system", param="code"
+            f"codes that begin with {', '.join(RESERVED_PREFIXES)} belong to the system", param="code"
         )
     account_id = new_id()
     try:
@@ -201,8 +207,8 @@ async def post_transfer(ledger: Ledger, tenant_id: int, posting: Posting) -> Tra
     check_legs(posting.legs, posting.currency)
     posted = await ledger.posting.call(tenant_id, posting)
     if posted.replayed:
-        return _said_again(await transfer(ledger, tenant_id, posted.transfer_id))
-    return _posted(posting, posted)
+        return said_again(await transfer(ledger, tenant_id, posted.transfer_id))
+    return transfer_of(posting, posted)
 
 
 async def post_transfers(
@@ -220,13 +226,15 @@ async def post_transfers(
     return told
 
 
-def _said_again(found: Transfer) -> Transfer:
+def said_again(found: Transfer) -> Transfer:
+    """The transfer as its key heard it the first time."""
     # As it was said then: that somebody has reversed it since is not part of that answer.
     entries = tuple(entry._replace(reversed_minor=0) for entry in found.entries)
     return replace(found, reversal_ids=(), entries=entries, replayed=True)
 
 
-def _posted(posting: Posting, posted: Posted) -> Transfer:
+def transfer_of(posting: Posting, posted: Posted) -> Transfer:
+    """The line of the log that a posting has become."""
     return Transfer(
         id=posted.transfer_id,
         kind=posting.kind,
@@ -283,13 +291,20 @@ async def transfers(
 
 
 async def reverse_transfer(ledger: Ledger, tenant_id: int, reversing: Reversing) -> Transfer:
-    """Undoes a transfer with its mirror image, in full and once; returns the reversal.
+    """Takes back what is left of a transfer, or a part of it, no amount twice; returns the reversal.
 
     Raises:
-        TransferNotFound, NotReversible, AlreadyReversed, AccountFrozen, AccountClosed,
-        InsufficientFunds, BalanceAboveMaximum, IdempotencyKeyReused
+        TransferNotFound, NotReversible, AlreadyReversed, LegsRequired, AccountNotInTransfer,
+        AccountRepeated, AmountOutOfRange, Unbalanced, ReversalAmountExceeded, PeriodClosed, AccountFrozen,
+        AccountClosed, InsufficientFunds, BalanceAboveMaximum, IdempotencyKeyReused
     """
-    return await _recorded(ledger, tenant_id, await ledger.reversing.call(tenant_id, reversing))
+    check_distinct(reversing.legs)
+    try:
+        recorded = await ledger.reversing.call(tenant_id, reversing)
+    except (AccountNotInTransfer, ReversalAmountExceeded, LegsRequired, Unbalanced) as refused:
+        original = await transfer(ledger, tenant_id, reversing.transfer_id)
+        raise explain_part(refused, original, reversing) from None
+    return await _recorded(ledger, tenant_id, recorded)
 
 
 async def place_hold(ledger: Ledger, tenant_id: int, posting: Posting) -> Hold:
@@ -367,7 +382,7 @@ async def settle_hold(ledger: Ledger, tenant_id: int, settlement: Settlement) ->
 
 async def _recorded(ledger: Ledger, tenant_id: int, recorded: Recorded) -> Transfer:
     found = await transfer(ledger, tenant_id, recorded.transfer_id)
-    return _said_again(found) if recorded.replayed else found
+    return said_again(found) if recorded.replayed else found
 
 
 async def expire_holds(ledger: Ledger, tenant_id: int, *, limit: int = 1000) -> int:
@@ -409,3 +424,11 @@ async def account_ids(ledger: Ledger, tenant_id: int, wanted: Sequence[SystemAcc
             {(tenant_id, one.code): account_id for one, account_id in zip(unknown, made, strict=True)}
         )
     return [known[tenant_id, one.code] for one in wanted]
+
+
+async def exponents(ledger: Ledger) -> Mapping[str, int]:
+    """Decimal places of the minor unit of each currency that money is kept in. They change with a release."""
+    if not ledger.exponents:
+        async with ledger.database.platform() as connection:
+            ledger.exponents = await store.exponents(connection)
+    return ledger.exponents

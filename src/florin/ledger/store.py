@@ -213,6 +213,21 @@ async def trial_balance(connection: Connection, tenant_id: int) -> list[TrialBal
     ]
 
 
+async def exponents(connection: Connection) -> dict[str, int]:
+    """Decimal places of the minor unit, by currency."""
+    return {code: exponent async for code, exponent in _queries.exponents(connection)}
+
+
+async def accounts_by_code(
+    connection: Connection, tenant_id: int, codes: Sequence[str]
+) -> dict[str, tuple[UUID, AccountType, str]]:
+    """Ids, types and currencies of the accounts that have these codes."""
+    rows = _queries.accounts_by_code(connection, tenant_id=tenant_id, codes=list(codes))
+    return {
+        code: (account_id, AccountType(type_), currency) async for code, account_id, type_, currency in rows
+    }
+
+
 def _account(row: Sequence[Any]) -> Account:
     (account_id, code, name, type_, currency, status, lowest, highest, *balance, metadata, created_at) = row
     return Account(

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from florin.kernel.coalescer import Coalescer
 from florin.kernel.db import Database
 from florin.kernel.ids import encode_id, new_id
 from florin.kernel.notify import Notifier
-from florin.ledger.model import AccountType, SystemAccount
+from florin.ledger.recipes.builtin import built_in
+from florin.ledger.recipes.filling import sides_of
 from florin.ledger.service import Ledger, account_ids
 from florin.payments import calls, store
 from florin.payments.errors import LedgerRefused
@@ -23,6 +24,10 @@ from florin.payments.model import (
 )
 from florin.providers.provider import Outcome, OutcomeStatus, Provider
 from florin.tenancy.service import Tenancy
+
+CAPTURED: Final = "payment.captured"
+REFUNDED: Final = "refund.completed"
+"""The recipes that say what a payment debits and credits (florin.ledger.recipes.builtin)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class Payments:
         self.operation_settling = Coalescer(database, calls.SETTLE_OPERATIONS)
         self.reading = Coalescer(database, calls.READ_PAYMENTS)
         self._currencies: dict[str, dict[str, Any]] = {}
-        self._account_ids: dict[tuple[int, str | None, str, str], tuple[UUID, UUID]] = {}
+        self._account_ids: dict[tuple[int, str, str | None, str, str], tuple[UUID, UUID]] = {}
 
     async def currencies(self) -> Mapping[str, Mapping[str, Any]]:
         """The currencies that money can be kept in, by code. They change with a release only."""
@@ -130,8 +135,8 @@ class Payments:
         """
         posting = None
         if finding.status == OutcomeStatus.SUCCEEDED:
-            payable, receivable = await self._accounts(tenant_id, payment)
-            posting = Posting(new_id(), debit=receivable, credit=payable, amount_minor=payment["amount"])
+            debit, credit = await self._accounts(tenant_id, payment, CAPTURED)
+            posting = Posting(new_id(), debit, credit, amount_minor=payment["amount"])
         item = Settling(UUID(payment["id"]), number, finding, posting)
         settled = await self.settling.call(tenant_id, item)
         while settled.verdict == "again":
@@ -148,8 +153,8 @@ class Payments:
         """
         posting = None
         if finding.status == OutcomeStatus.SUCCEEDED and operation["kind"] != "cancel":
-            payable, receivable = await self._accounts(tenant_id, payment)
-            debit, credit = (receivable, payable) if operation["kind"] == "capture" else (payable, receivable)
+            recipe = CAPTURED if operation["kind"] == "capture" else REFUNDED
+            debit, credit = await self._accounts(tenant_id, payment, recipe)
             posting = Posting(new_id(), debit, credit, amount_minor=operation["amount"])
         item = OperationSettling(UUID(operation["id"]), UUID(payment["id"]), finding, posting)
         settled = await self.operation_settling.call(tenant_id, item)
@@ -157,31 +162,15 @@ class Payments:
             settled = await self.operation_settling.call(tenant_id, item)
         return self._said(tenant_id, settled)
 
-    async def _accounts(self, tenant_id: int, payment: Snapshot) -> tuple[UUID, UUID]:
-        """The partner's payable and the provider's receivable, made on first use."""
+    async def _accounts(self, tenant_id: int, payment: Snapshot, recipe: str) -> tuple[UUID, UUID]:
+        """The accounts that a recipe debits and credits for this payment, made on first use."""
         partner, provider, currency = payment.get("partner_id"), payment["provider"], payment["currency"]
-        key = (tenant_id, partner, provider, currency)
+        key = (tenant_id, recipe, partner, provider, currency)
         if key not in self._account_ids:
             owner = "tenant" if partner is None else encode_id("ptnr", UUID(partner))
-            payable, receivable = await account_ids(
-                self.ledger,
-                tenant_id,
-                [
-                    SystemAccount(
-                        code=f"partner:{owner}:payable:{currency}",
-                        name=f"Payable to {owner}, {currency}",
-                        type=AccountType.LIABILITY,
-                        currency=currency,
-                    ),
-                    SystemAccount(
-                        code=f"provider:{provider}:receivable:{currency}",
-                        name=f"Receivable from {provider}, {currency}",
-                        type=AccountType.ASSET,
-                        currency=currency,
-                    ),
-                ],
-            )
-            self._account_ids[key] = (payable, receivable)
+            sides = sides_of(built_in(recipe), {"partner": owner, "provider": provider, "currency": currency})
+            debit, credit = await account_ids(self.ledger, tenant_id, sides)
+            self._account_ids[key] = (debit, credit)
         return self._account_ids[key]
 
     def _said(self, tenant_id: int, settled: Settled) -> Settled:

@@ -90,7 +90,9 @@ def test_an_operation_under_v1_names_its_scope_and_its_problems(path: str, opera
     assert set(requirement["key"]) <= SCOPES - {"*"}
     statuses = {status for status, _ in responses(operation)}
     assert {400, 401, 403, 413, 422, 429, 503} <= statuses
-    assert ("{" not in path) or path == "/v1/config/{key}" or 404 in statuses
+    assert (
+        ("{" not in path) or path in ("/v1/config/{key}", "/v1/templates/{template_name}") or 404 in statuses
+    )
     assert not keyed(operation) or 409 in statuses
 
 

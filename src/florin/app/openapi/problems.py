@@ -32,7 +32,15 @@ from florin.ledger.errors import (
     InsufficientFunds,
     TransferNotFound,
 )
+from florin.ledger.exchange.errors import RateMismatch
 from florin.ledger.monitors.errors import MonitorNotFound, TooManyMonitors
+from florin.ledger.recipes.errors import (
+    AccountOfAnotherKind,
+    ParameterInvalid,
+    TemplateBuiltIn,
+    TemplateInvalid,
+    TemplateNotFound,
+)
 from florin.ledger.times.errors import PeriodAlreadyClosed
 from florin.payments.errors import (
     EventNotFound,
@@ -78,6 +86,8 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Event": EventNotFound,
     "Account": AccountNotFound,
     "createTransfer": AccountNotFound,
+    "createExchange": AccountNotFound,
+    "Template": TemplateNotFound,
     "Transfer": TransferNotFound,
     "createHold": AccountNotFound,
     "Hold": HoldNotFound,
@@ -100,6 +110,10 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "createAccount": AccountCodeTaken,
     "updateAccount": AccountNotEmpty,
     "reverseTransfer": AlreadyReversed,
+    "correctTransfer": AlreadyReversed,
+    "createExchange": AccountFrozen,
+    "setTemplate": TemplateBuiltIn,
+    "postTemplate": AccountOfAnotherKind,
     "createTransfer": AccountFrozen,
     "createHold": AccountFrozen,
     "Hold": HoldClosed,
@@ -120,6 +134,12 @@ _BROKEN_RULES: Final[dict[str, Refusal]] = {
     ),
     "createTransfer": InsufficientFunds(param="legs[0].amount"),
     "createHold": InsufficientFunds(param="legs[0].amount"),
+    "createTransferSet": InsufficientFunds(param="transfers[3].legs[0].amount"),
+    "createExchange": RateMismatch(
+        "the rate gives 9214, 9200 was agreed; a difference of 1 is allowed", param="buy.amount"
+    ),
+    "setTemplate": TemplateInvalid("legs[0].debit: there is no parameter fee", param="legs[0].debit"),
+    "postTemplate": ParameterInvalid("the parameter currency is missing", param="parameters.currency"),
 }
 
 _WRONG_LIMIT: Final = InvalidRequest(

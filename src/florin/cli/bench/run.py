@@ -179,7 +179,7 @@ async def batches(bench: Bench) -> None:
 
 
 async def ledger(bench: Bench) -> None:
-    """The array function behind the coalescer, in process: against one call per transfer, hot, and refused."""
+    """The array function behind the coalescer, in process: against one call each, hot, and refused."""
     bench.say("transfers: one call each through pgbench")
     base = await _pgbench(bench, scripts.transfer(bench.one.tenant_id))
     bench.add("ledger_pgbench_per_s", "ledger.post, one call each (pgbench)", base, "/s")

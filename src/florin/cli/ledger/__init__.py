@@ -4,4 +4,5 @@ import typer
 
 app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args_is_help=True)
 
-from florin.cli.ledger import clearing, monitors, times  # noqa: E402, F401 - they mount themselves
+# Mounted by being imported, once `app` is there.
+from florin.cli.ledger import clearing, monitors, posting, templates, times  # noqa: E402, F401

@@ -9,10 +9,12 @@ from florin.kernel.ids import AccountId, HoldId, TransferId
 from florin.kernel.money import AmountMinor, CurrencyCode
 from florin.ledger.model import (
     MAX_BOUND_MINOR,
+    NOWHERE,
     AccountStatus,
     AccountType,
     Direction,
     HoldStatus,
+    Origin,
     TransferKind,
 )
 
@@ -41,6 +43,13 @@ Metadata = Annotated[
 ]
 BoundMinor = Annotated[
     int, Field(strict=True, ge=-MAX_BOUND_MINOR, le=MAX_BOUND_MINOR, description="Minor units.")
+]
+
+
+Correlation = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
+DryRun = Annotated[
+    bool,
+    Field(strict=True, description="Try it and post nothing: the answer is 200 and what would have been."),
 ]
 
 
@@ -80,14 +89,27 @@ class LegRequest(Request):
     amount: AmountMinor
 
 
-class TransferRequest(Request):
+class OriginRequest(Request):
+    """Where a transfer comes from, and when it counts."""
+
+    description: Description | None = None
+    metadata: Metadata | None = None
+    effective_at: Instant | None = Field(None, description="When it counts. Default: when it is recorded.")
+    correlation_id: Correlation | None = Field(None, description="What it belongs to: an order, a payment.")
+    causation_id: Correlation | None = Field(None, description="What led to it: an event, a request.")
+
+    def origin(self, **more: Any) -> Origin:
+        """As the model has it; `more`: a template or an exchange."""
+        if self.correlation_id is None and self.causation_id is None and not more:
+            return NOWHERE
+        return Origin(self.correlation_id, self.causation_id, **more)
+
+
+class TransferRequest(OriginRequest):
     """Legs that balance per currency, each account once."""
 
     legs: list[LegRequest] = Field(min_length=2, max_length=MAX_LEGS)
     currency: CurrencyCode | None = Field(None, description="The currency that all accounts must have.")
-    description: Description | None = None
-    metadata: Metadata | None = None
-    effective_at: Instant | None = Field(None, description="When it counts. Default: when it is recorded.")
 
 
 class BatchItem(TransferRequest):
@@ -102,6 +124,12 @@ class BatchRequest(Request):
     """Transfers that have nothing to do with each other."""
 
     transfers: list[BatchItem] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class SetRequest(Request):
+    """Transfers that stand or fall together."""
+
+    transfers: list[TransferRequest] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class HoldRequest(Request):
@@ -119,6 +147,22 @@ class NoteRequest(Request):
 
     description: Description | None = None
     metadata: Metadata | None = None
+
+
+class ReversalRequest(OriginRequest):
+    """How much to take back: `amount` of a two-leg transfer, or some `legs`; neither: all that is left."""
+
+    amount: AmountMinor | None = None
+    legs: list[LegRequest] | None = Field(
+        None, min_length=2, max_length=MAX_LEGS, description="As in the transfer, with its own directions."
+    )
+    dry_run: DryRun = False
+
+
+class CorrectionRequest(TransferRequest):
+    """The transfer as it should have been."""
+
+    dry_run: DryRun = False
 
 
 class HoldPostRequest(NoteRequest):
@@ -201,6 +245,12 @@ class TransferResponse(BaseModel):
     template: dict[str, Any] | None = Field(description="The recipe that made it: name, version, parameters.")
     exchange: ExchangeNote | None
     entries: list[EntryResponse]
+
+
+class SetResponse(BaseModel):
+    """The transfers of a set, in their order."""
+
+    data: list[TransferResponse]
 
 
 class BatchAnswer(BaseModel):

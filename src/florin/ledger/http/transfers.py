@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Query
 
 from florin.kernel.dates import Instant
-from florin.kernel.errors import IdempotencyKeyReused, Refusal
+from florin.kernel.errors import IdempotencyKeyReused, InvalidRequest, Refusal
 from florin.kernel.http.call import Call
 from florin.kernel.http.headers import IDEMPOTENCY
 from florin.kernel.http.lean import LeanRoute
@@ -18,14 +18,17 @@ from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.ledger import service
 from florin.ledger.http import render
 from florin.ledger.http.accounts import Read, Write
+from florin.ledger.http.dry_run_render import dry, rehearsal
+from florin.ledger.http.dry_run_schemas import DRY_RUN
 from florin.ledger.http.schemas import (
     BatchRequest,
     BatchResponse,
-    NoteRequest,
+    ReversalRequest,
     TransferRequest,
     TransferResponse,
 )
 from florin.ledger.model import Hold, Posting, Reversing, Transfer, TransferKind
+from florin.ledger.rehearsal.service import dry_reversal
 from florin.ledger.service import Ledger
 
 router = APIRouter(tags=["Transfers"])
@@ -35,8 +38,8 @@ SINGLE = "POST /v1/transfers"
 """A batch's keys share their scope with single transfers: either may repeat the other."""
 
 
-def posting_of(body: TransferRequest, key: Idempotency) -> Posting:
-    """The transfer that a request asks for."""
+def posting_of(body: TransferRequest, key: Idempotency | None) -> Posting:
+    """The transfer that a request asks for; without a key to try it."""
     return Posting(
         id=new_id(),
         idempotency=key,
@@ -45,10 +48,11 @@ def posting_of(body: TransferRequest, key: Idempotency) -> Posting:
         description=body.description,
         metadata=body.metadata,
         effective_at=body.effective_at,
+        origin=body.origin(),
     )
 
 
-def key_for(call: Call, target: UUID) -> Idempotency:
+def key_for(call: Call, target: UUID | str) -> Idempotency:
     """Slot and digest of a request whose path names its target: the same key for another is a mistake."""
     body = b'{"target":"%s","body":%s}' % (str(target).encode(), call.body or b"null")
     return idempotency(call.principal.actor, call.operation, call.idempotency_key, body)
@@ -157,21 +161,29 @@ async def read_transfer(call: Read, transfer_id: TransferId) -> Any:
     status_code=201,
     summary="Reverse a transfer",
     response_model=TransferResponse,
-    responses=problems(404, 409),
+    responses={**problems(404, 409), **DRY_RUN},
     openapi_extra=IDEMPOTENCY,
 )
-async def reverse_transfer(call: Write, transfer_id: TransferId, body: NoteRequest | None = None) -> Any:
-    """Undoes a transfer in full, once. The answer is the reversal."""
-    note = body or NoteRequest()
-    reversal = await service.reverse_transfer(
-        call.rooms[Ledger],
-        call.tenant_id,
-        Reversing(
-            id=new_id(),
-            idempotency=key_for(call, transfer_id),
-            transfer_id=transfer_id,
-            description=note.description,
-            metadata=note.metadata,
-        ),
+async def reverse_transfer(call: Write, transfer_id: TransferId, body: ReversalRequest | None = None) -> Any:
+    """Takes back what is left of a transfer, or a part of it; no amount twice. The answer is the reversal.
+
+    With `dry_run` nothing is posted.
+    """
+    asked = body or ReversalRequest()
+    if asked.amount is not None and asked.legs is not None:
+        raise InvalidRequest("give either amount or legs, not both", param="amount")
+    reversing = Reversing(
+        id=new_id(),
+        idempotency=None if asked.dry_run else key_for(call, transfer_id),
+        transfer_id=transfer_id,
+        amount_minor=asked.amount,
+        legs=render.legs_of(asked.legs or ()),
+        effective_at=asked.effective_at,
+        description=asked.description,
+        metadata=asked.metadata,
+        origin=asked.origin(),
     )
-    return render.transfer(told(call, reversal))
+    ledger = call.rooms[Ledger]
+    if asked.dry_run:
+        return dry(rehearsal(await dry_reversal(ledger, call.tenant_id, reversing)))
+    return render.transfer(told(call, await service.reverse_transfer(ledger, call.tenant_id, reversing)))

@@ -1,0 +1,1 @@
+"""Corrections: a transfer taken back and posted anew, both or neither."""

@@ -1,0 +1,1 @@
+"""Currency exchange through position accounts."""

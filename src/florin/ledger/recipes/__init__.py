@@ -1,0 +1,1 @@
+"""Recipes: named, versioned templates of postings."""

@@ -1,0 +1,1 @@
+"""Dry runs: the ledger's own functions in a transaction that is rolled back."""

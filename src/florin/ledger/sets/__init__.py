@@ -1,0 +1,1 @@
+"""Sets: transfers that stand or fall together."""

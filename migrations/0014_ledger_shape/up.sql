@@ -1,5 +1,12 @@
 -- The ledger grows: a chart, shared limits, two times, partial reversals, monitors, clearing, proofs, archives.
 
+-- Instants from before 1970 have no UUIDv7: the smallest stands for all of them.
+CREATE OR REPLACE FUNCTION kernel.uuid_floor(at timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN encode(
+    substring(int8send(greatest((extract(epoch FROM at) * 1000)::bigint, 0)) FROM 3) || '\x70008000000000000000'::bytea,
+    'hex')::uuid;
+
 -- Codes are hierarchical (assets:bank:zar), and a subtree is a range of them: that needs byte order.
 ALTER TABLE ledger.accounts ALTER COLUMN code TYPE text COLLATE "C";
 

@@ -1217,3 +1217,11 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION ledger.correct(integer, uuid, uuid, uuid, uuid, uuid, text, timestamptz, jsonb, uuid[],
     bigint[]) TO florin_app;
+
+-- These join what they lock to arrays of their own size. On statistics of many tenants the planner takes one row for
+-- what may be thousands, and a nested loop over two such arrays is quadratic. Without it a hash does.
+ALTER FUNCTION ledger.apply(integer, uuid[], text[], uuid[], text[], timestamptz[], integer[], integer[], integer[],
+    bigint[], bigint[], bigint[]) SET enable_nestloop = off;
+ALTER FUNCTION kernel.claim_slots(integer, timestamptz, uuid[], uuid[], uuid[]) SET enable_nestloop = off;
+ALTER FUNCTION kernel.store_refusals(integer, uuid[], text[], text[], jsonb) SET enable_nestloop = off;
+ALTER FUNCTION ledger.tell_refusals(integer, uuid[], text[], text[], uuid[]) SET enable_nestloop = off;

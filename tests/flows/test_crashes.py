@@ -131,7 +131,7 @@ async def _check_books(
     for one, other in pairwise(rows):
         if one[0] == other[0]:
             assert other[1] == one[1] + 1, "a gap in an account's entries"  # type: ignore[operator]
-            assert other[3] == one[3] + other[2], "a break in an account's balances"
+            assert other[3] == one[3] + other[2], "a break in an account's balances"  # type: ignore[operator]
 
 
 async def test_kill_9_of_the_api_loses_and_doubles_nothing(florin: Florin) -> None:

@@ -1,4 +1,6 @@
-"""The tree and its proofs against RFC 6962's reference values and against a tree built as the text defines it."""
+"""The tree and its proofs, against RFC 6962's reference values and against its definition word for word."""
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -167,10 +169,10 @@ def test_paths_tile_the_tree_whatever_its_size(size: int, data: st.DataObject) -
     spans = sorted([*inclusion_path(index, size), (index, index + 1)])
     assert spans[0][0] == 0
     assert spans[-1][1] == size
-    assert all(left[1] == right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] == right[0] for left, right in pairwise(spans))
     for start, end in spans:
         parts = subtrees((start, end))
-        assert [number << level for level, number in parts][0] == start
+        assert next(number << level for level, number in parts) == start
         assert sum(1 << level for level, _ in parts) == end - start
 
 

@@ -109,14 +109,22 @@ WHERE c.tenant_id = :tenant_id AND (:before::bigint IS NULL OR c.number < :befor
 ORDER BY c.number DESC
 LIMIT :limit;
 
--- name: checkpoints_from(tenant_id, size, limit)
--- Signed heads of at least this many leaves, oldest first.
+-- name: checkpoint_of(tenant_id, size)^
+-- The signed head of exactly this many leaves.
 SELECT c.number, c.size, c.root, c.sealed_before, c.audit_seq, c.audit_digest, c.previous, c.made_at, c.leaves, c.key_id,
        c.signature, k.public_key
 FROM ledger.checkpoints c
 LEFT JOIN ledger.seal_keys k ON k.tenant_id = :tenant_id AND k.id = c.key_id
-WHERE c.tenant_id = :tenant_id AND c.size >= :size
-ORDER BY c.size, c.number
+WHERE c.tenant_id = :tenant_id AND c.size = :size;
+
+-- name: checkpoints_after(tenant_id, number, limit)
+-- Signed heads after a number, oldest first.
+SELECT c.number, c.size, c.root, c.sealed_before, c.audit_seq, c.audit_digest, c.previous, c.made_at, c.leaves, c.key_id,
+       c.signature, k.public_key
+FROM ledger.checkpoints c
+LEFT JOIN ledger.seal_keys k ON k.tenant_id = :tenant_id AND k.id = c.key_id
+WHERE c.tenant_id = :tenant_id AND c.number > :number
+ORDER BY c.number
 LIMIT :limit;
 
 -- name: keys(tenant_id)

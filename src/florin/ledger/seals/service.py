@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg.errors import LockNotAvailable
 
 from florin.kernel import clock
@@ -26,6 +25,7 @@ from florin.ledger.seals.errors import (
     LogAltered,
     NotSealedYet,
 )
+from florin.ledger.seals.keys import SigningKey, generate, opened, sealed
 from florin.ledger.seals.merkle import HASH_BYTES, Frontier, Span, Subtree
 from florin.ledger.seals.model import (
     BLOCK_BYTES,
@@ -92,10 +92,8 @@ async def seal(
             mark = await store.sealed_before(connection, tenant_id)
             if mark is None:
                 return
-            sealed, at_end = await _seal_chunk(
-                seals, connection, tenant_id, mark, chunk_blocks * BLOCK_LEAVES
-            )
-        yield sealed
+            step, at_end = await _seal_chunk(seals, connection, tenant_id, mark, chunk_blocks * BLOCK_LEAVES)
+        yield step
         if at_end:
             return
 
@@ -166,45 +164,39 @@ async def _sign_head(
         previous=FIRST_PREVIOUS if last is None else last.head.digest,
         made_at=clock.now(),
     )
-    key, private_key = await _signing_key(seals, connection, tenant_id)
+    signing = await _signing_key(seals, connection, tenant_id)
     signed_before = 0 if last is None else max(0, last.head.size - blocks.count * BLOCK_LEAVES)
     await store.insert_checkpoint(
         connection,
         Checkpoint(
             head=head,
             leaves=rest[signed_before * HASH_BYTES :],
-            key_id=key.id,
-            signature=sign(head, private_key),
-            public_key=key.public_key,
+            key_id=signing.key.id,
+            signature=sign(head, signing.private),
+            public_key=signing.key.public_key,
         ),
     )
     return head
 
 
-def _bound_to(key: SealKey) -> str:
-    return f"ledger.seal_keys/{key.tenant_id}/{key.id}"
-
-
-async def _signing_key(seals: Seals, connection: Connection, tenant_id: int) -> tuple[SealKey, bytes]:
-    """The newest key and its private half; the first is made on first use."""
-    for key, sealed in await store.sealed_keys(connection, tenant_id):
-        return key, seals.keys.open(sealed, bound_to=_bound_to(key))
+async def _signing_key(seals: Seals, connection: Connection, tenant_id: int) -> SigningKey:
+    """The newest key; the first is made on first use."""
+    for key, private_key in await store.sealed_keys(connection, tenant_id):
+        return opened(seals.keys, key, private_key)
     return await _make_key(seals, connection, tenant_id)
 
 
-async def _make_key(seals: Seals, connection: Connection, tenant_id: int) -> tuple[SealKey, bytes]:
-    private = Ed25519PrivateKey.generate()
-    key = SealKey(tenant_id, private.public_key().public_bytes_raw(), clock.now())
-    private_key = private.private_bytes_raw()
-    await store.insert_key(connection, key, seals.keys.seal(private_key, bound_to=_bound_to(key)))
-    return key, private_key
+async def _make_key(seals: Seals, connection: Connection, tenant_id: int) -> SigningKey:
+    made = generate(tenant_id)
+    await store.insert_key(connection, made.key, sealed(seals.keys, made))
+    return made
 
 
 async def rotate_key(seals: Seals, tenant_id: int, *, by: Provenance) -> SealKey:
     """Makes a new key, which signs the next checkpoint; the old public ones stay."""
     async with seals.ledger.database.tenant(tenant_id, by=by) as connection:
-        key, _ = await _make_key(seals, connection, tenant_id)
-    return key
+        made = await _make_key(seals, connection, tenant_id)
+    return made.key
 
 
 async def keys(ledger: Ledger, tenant_id: int) -> list[SealKey]:
@@ -244,10 +236,10 @@ async def latest_checkpoint(ledger: Ledger, tenant_id: int) -> Checkpoint:
 
 
 async def _checkpoint_of(connection: Connection, tenant_id: int, size: int, param: str) -> Checkpoint:
-    for found in await store.checkpoints_from(connection, tenant_id, size, 1):
-        if found.head.size == size:
-            return found
-    raise CheckpointNotFound(f"no checkpoint has {size} leaves", param=param)
+    found = await store.checkpoint_of(connection, tenant_id, size)
+    if found is None:
+        raise CheckpointNotFound(f"no checkpoint has {size} leaves", param=param)
+    return found
 
 
 async def prove_inclusion(

@@ -187,9 +187,17 @@ async def checkpoints(
     return [_checkpoint(tenant_id, row) async for row in rows]
 
 
-async def checkpoints_from(connection: Connection, tenant_id: int, size: int, limit: int) -> list[Checkpoint]:
-    """Signed heads of at least this many leaves, oldest first."""
-    rows = _queries.checkpoints_from(connection, tenant_id=tenant_id, size=size, limit=limit)
+async def checkpoint_of(connection: Connection, tenant_id: int, size: int) -> Checkpoint | None:
+    """The signed head of exactly this many leaves."""
+    row = await _queries.checkpoint_of(connection, tenant_id=tenant_id, size=size)
+    return None if row is None else _checkpoint(tenant_id, row)
+
+
+async def checkpoints_after(
+    connection: Connection, tenant_id: int, number: int, limit: int
+) -> list[Checkpoint]:
+    """Signed heads after a number, oldest first."""
+    rows = _queries.checkpoints_after(connection, tenant_id=tenant_id, number=number, limit=limit)
     return [_checkpoint(tenant_id, row) async for row in rows]
 
 

@@ -12,6 +12,7 @@ from florin.ledger.seals.merkle import (
     Frontier,
     ProofFailed,
     Span,
+    Subtree,
     complete_root,
     consistency_path,
     fold,
@@ -136,7 +137,7 @@ def test_consistency_paths_are_those_of_the_reference(sizes: tuple[int, int], pa
 
 def test_a_tree_that_grows_leaf_by_leaf_has_the_root_of_the_definition_at_every_size() -> None:
     leaves, frontier = hashes(300), Frontier()
-    known = {}
+    known: dict[Subtree, bytes] = {}
     for size in range(1, 301):
         known.update(frontier.extend([leaves[size - 1]]))
         known[0, size - 1] = leaves[size - 1]

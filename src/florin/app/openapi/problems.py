@@ -31,6 +31,7 @@ from florin.ledger.errors import (
     InsufficientFunds,
     TransferNotFound,
 )
+from florin.ledger.seals.errors import CheckpointNotFound, LogAltered, NotSealedYet
 from florin.payments.errors import (
     EventNotFound,
     LedgerRefused,
@@ -70,6 +71,8 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "WebhookEndpoint": EndpointNotFound,
     "WebhookDelivery": DeliveryNotFound,
     "Event": EventNotFound,
+    "getLatestCheckpoint": CheckpointNotFound,
+    "getConsistencyProof": CheckpointNotFound,
     "Account": AccountNotFound,
     "createTransfer": AccountNotFound,
     "Transfer": TransferNotFound,
@@ -92,6 +95,8 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "createRefund": PaymentNotRefundable,
     "createAccount": AccountCodeTaken,
     "updateAccount": AccountNotEmpty,
+    "getTransferProof": NotSealedYet,
+    "getConsistencyProof": LogAltered,
     "reverseTransfer": AlreadyReversed,
     "createTransfer": AccountFrozen,
     "createHold": AccountFrozen,

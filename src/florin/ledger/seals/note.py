@@ -70,11 +70,11 @@ class Head:
         lines = (
             log_name(self.tenant_id),
             str(self.size),
-            _base64(self.root),
+            hash_text(self.root),
             f"number {self.number}",
             f"sealed_before {self.sealed_before}",
-            f"audit {self.audit_seq} {_base64(self.audit_digest)}",
-            f"previous {_base64(self.previous)}",
+            f"audit {self.audit_seq} {hash_text(self.audit_digest)}",
+            f"previous {hash_text(self.previous)}",
             f"made_at {rfc3339(self.made_at)}",
         )
         return ("\n".join(lines) + "\n").encode()
@@ -92,7 +92,7 @@ def key_id(name: str, public_key: bytes) -> str:
 
 def verifier_key(name: str, public_key: bytes) -> str:
     """The public key as `name+id+base64`, which says whose it is."""
-    return f"{name}+{key_id(name, public_key)}+{_base64(_ED25519 + public_key)}"
+    return f"{name}+{key_id(name, public_key)}+{hash_text(_ED25519 + public_key)}"
 
 
 def read_key(text: str) -> bytes:
@@ -135,7 +135,7 @@ def _is_signature(text: bytes, signature: bytes, public_key: bytes) -> bool:
 def write_note(head: Head, signature: bytes, public_key: bytes) -> str:
     """The checkpoint as it is handed out: its text and the signature."""
     name = log_name(head.tenant_id)
-    signed = _base64(bytes.fromhex(key_id(name, public_key)) + signature)
+    signed = hash_text(bytes.fromhex(key_id(name, public_key)) + signature)
     return f"{head.text.decode()}\n— {name} {signed}\n"
 
 
@@ -198,7 +198,8 @@ def _after(line: str, label: str) -> str:
     return rest
 
 
-def _base64(value: bytes) -> str:
+def hash_text(value: bytes) -> str:
+    """Hashes and keys as text: base64."""
     return b64encode(value).decode()
 
 

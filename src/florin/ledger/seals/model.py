@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from florin.ledger.seals.merkle import HASH_BYTES, complete_root
@@ -123,6 +123,16 @@ class Sealed:
 
     checkpoint: Head | None
     """The head that was signed at the end, when there was anything new."""
+
+
+class Backlog(NamedTuple):
+    """What sealing has done, and what it has to do."""
+
+    sealed: int
+    """Leaves of the tree."""
+
+    waiting: int
+    """Transfers that are old enough and not in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from florin.ledger.seals.model import (
     BLOCK_BYTES,
     BLOCK_LEAVES,
     BLOCK_LEVEL,
+    Backlog,
     Checkpoint,
     ConsistencyProof,
     InclusionProof,
@@ -205,13 +206,14 @@ async def keys(ledger: Ledger, tenant_id: int) -> list[SealKey]:
         return await store.keys(connection, tenant_id)
 
 
-async def backlog(ledger: Ledger, tenant_id: int, *, grace: timedelta = GRACE) -> int:
-    """How many transfers are old enough to be sealed and are not in the tree."""
+async def backlog(ledger: Ledger, tenant_id: int, *, grace: timedelta = GRACE) -> Backlog:
+    """How much of the log is sealed, and how much is old enough to be."""
     before = _smallest_id(grace)
     async with ledger.database.tenant(tenant_id) as connection:
         blocks, last_id = await store.last_block(connection, tenant_id)
         signed = len(await store.tail(connection, tenant_id, blocks)) // HASH_BYTES
-        return await store.count_between(connection, tenant_id, last_id, before) - signed
+        after_blocks = await store.count_between(connection, tenant_id, last_id, before)
+    return Backlog(blocks * BLOCK_LEAVES + signed, max(0, after_blocks - signed))
 
 
 def _smallest_id(grace: timedelta) -> UUID:

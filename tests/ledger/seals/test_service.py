@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from florin.kernel.crypto import KeyRing, SealBroken
+from florin.kernel.errors import Unavailable
 from florin.kernel.ids import new_id
 from florin.kernel.provenance import Provenance
 from florin.ledger import service as ledger_service
@@ -261,6 +262,31 @@ async def test_a_sealer_that_is_stopped_between_steps_goes_on_where_it_was(seale
     await sealed.assert_sound(1287)
 
 
+async def test_a_sealer_whose_connection_is_cut_leaves_nothing_half_done(sealed: SealedBooks) -> None:
+    await sealed.post(1000)
+    await sealed.post(1000)
+    cut = 0
+    for turn in range(8):
+        sealing = asyncio.create_task(sealed.seal(chunk_blocks=1))
+        await asyncio.sleep(0.003 * turn)
+        with psycopg.connect(sealed.root_url, autocommit=True) as root:
+            root.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND usename = 'florin_app'"
+            )
+        (outcome,) = await asyncio.gather(sealing, return_exceptions=True)
+        cut += isinstance(outcome, Unavailable)
+        assert isinstance(outcome, list | Unavailable)
+    assert cut, "it was never cut"
+    while True:
+        try:
+            await sealed.seal(chunk_blocks=1)
+            break
+        except Unavailable:  # a connection of the pool that was cut too
+            continue
+    await sealed.assert_sound(2000)
+
+
 async def test_two_sealers_of_one_tenant_do_not_meet(sealed: SealedBooks) -> None:
     for _ in range(3):
         await sealed.post(600)
@@ -327,6 +353,21 @@ async def test_an_item_that_comes_after_the_mark_gets_a_new_id_and_its_client_he
         await ledger_service.transfer(sealed.books.ledger, sealed.tenant_id, late.id)
     await sealed.seal()
     await sealed.assert_sound(2)
+
+
+async def test_a_clock_that_was_set_back_posts_nothing_below_the_mark(sealed: SealedBooks) -> None:
+    one, other = await sealed.books.open(), await sealed.books.open()
+    await sealed.post(1)
+    await sealed.seal()
+    mark = service.smallest_id(-timedelta(hours=1))
+    sealed.alter("books", "sealed_before = %s", "true", mark)
+    answers = await ledger_service.post_transfers(
+        sealed.books.ledger, sealed.tenant_id, [posting((one, 5), (other, -5)) for _ in range(50)]
+    )
+    posted = [answer.id for answer in answers if isinstance(answer, Transfer)]
+    assert len(set(posted)) == 50
+    assert all(mark <= one.id for one in answers if isinstance(one, Transfer))
+    assert {(transfer_id.version, transfer_id.int >> 80) for transfer_id in posted} == {(7, mark.int >> 80)}
 
 
 async def test_no_posting_ever_lands_below_the_mark(sealed: SealedBooks) -> None:

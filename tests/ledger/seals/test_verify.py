@@ -63,24 +63,26 @@ async def test_a_transfer_altered_in_any_column_is_named(sealed: SealedBooks, ch
     )
 
 
+@pytest.mark.parametrize("chunk_blocks", [1, 64])
 @pytest.mark.parametrize("place", [0, 1, 255, 256, 511, 767, 768, 799])
 async def test_an_altered_transfer_is_named_wherever_it_stands(
-    sealed: SealedBooks, log: list[Transfer], place: int
+    sealed: SealedBooks, log: list[Transfer], place: int, chunk_blocks: int
 ) -> None:
     sealed.alter("transfers", "amounts = ARRAY[7, -7]::bigint[]", "id = %s", log[place].id)
-    fault = await sealed.fault()
+    fault = await sealed.fault(chunk_blocks=chunk_blocks)
     assert (fault.rule, fault.transfer_id) == ("seal.leaf", log[place].id)
     assert f"leaf {place}" in fault.detail
 
 
+@pytest.mark.parametrize("chunk_blocks", [1, 64])
 @pytest.mark.parametrize(
     ("first", "count"), [(0, 1), (1, 1), (255, 1), (256, 3), (500, 20), (767, 2), (798, 1), (790, 10)]
 )
 async def test_removed_transfers_are_placed_between_those_that_remain(
-    sealed: SealedBooks, log: list[Transfer], first: int, count: int
+    sealed: SealedBooks, log: list[Transfer], first: int, count: int, chunk_blocks: int
 ) -> None:
     sealed.delete("transfers", "id = ANY (%s)", [one.id for one in log[first : first + count]])
-    fault = await sealed.fault()
+    fault = await sealed.fault(chunk_blocks=chunk_blocks)
     assert fault.rule == "seal.removed"
     assert f"{count} transfer" in fault.detail
     assert f"leaf {first}" in fault.detail
@@ -90,12 +92,15 @@ async def test_removed_transfers_are_placed_between_those_that_remain(
         assert f"before {log[first + count].id}" in fault.detail
 
 
+@pytest.mark.parametrize("chunk_blocks", [1, 64])
 @pytest.mark.parametrize("place", [0, 1, 255, 256, 640, 767, 768, 799])
-async def test_an_inserted_transfer_is_named(sealed: SealedBooks, log: list[Transfer], place: int) -> None:
+async def test_an_inserted_transfer_is_named(
+    sealed: SealedBooks, log: list[Transfer], place: int, chunk_blocks: int
+) -> None:
     before = log[place].id
     put_in = type(before)(int=before.int - 1)
     sealed.insert_transfer(log[0].id, put_in)
-    fault = await sealed.fault()
+    fault = await sealed.fault(chunk_blocks=chunk_blocks)
     assert (fault.rule, fault.transfer_id) == ("seal.inserted", put_in)
     assert f"leaf {place}" in fault.detail
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from florin.cli.bench import scripts
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
+from florin.cli.bench.seals import seal_at_once
 from florin.cli.bench.stage import (
     ACCOUNTS,
     Books,
@@ -234,12 +235,33 @@ async def start(bench: Bench) -> None:
     bench.add("start_again_s", "start on data that is there", again_s, "s", 5)
 
 
+async def seals(bench: Bench) -> None:
+    """What sealing costs against what posting costs: 1,000 transfers a call, then one sealer for them all."""
+    chance = Random(1)  # noqa: S311 - a load, not a secret
+    chosen = settings().model_copy(update={"data_dir": bench.directory})
+    rates, seconds, sealed = [], 0.0, 0
+    async with Database(bench.urls.app, size=2) as database:
+        bench.say("seals: what other parts have left")
+        await seal_at_once(chosen, database, bench.one.tenant_id)
+        for turn in range(2 * bench.rounds):
+            bench.say(f"seals, round {turn + 1}: posting, 1,000 a call")
+            rates.append(await _post_alone(database, bench, 1000, chance, hot=False))
+            bench.say(f"seals, round {turn + 1}: sealing")
+            count, spent_s = await seal_at_once(chosen, database, bench.one.tenant_id)
+            seconds, sealed = seconds + spent_s, sealed + count
+    each_s, posting_s = seconds / sealed, 1 / mean(rates)
+    bench.add("seals_us", "sealing a transfer", each_s * 1e6, "us")
+    bench.add("seals_posting_us", "  posting it, 1000 items a call", posting_s * 1e6, "us")
+    bench.add("seals_cost_ratio", "  sealing against posting", 100 * each_s / posting_s, "%", 10)
+
+
 PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "transfers": transfers,
     "batches": batches,
     "payments": payments,
     "users": users,
     "start": start,
+    "seals": seals,
 }
 
 
@@ -323,7 +345,7 @@ def _report(lines: Sequence[Line], output: Path) -> None:
     for line in lines:
         target = "" if line.target is None else f"{'>=' if line.unit == 'x' else '<='} {line.target:g}"
         style = {True: "green", False: "bold red", None: ""}[line.holds]
-        digits = 2 if line.unit in ("x", "s") else 1 if line.unit == "ms" else 0
+        digits = 2 if line.unit in ("x", "s") else 1 if line.unit in ("ms", "us", "%") else 0
         table.add_row(line.label, f"[{style}]{line.value:,.{digits}f} {line.unit}[/]" if style
                       else f"{line.value:,.{digits}f} {line.unit}", target)  # fmt: skip
     out.print(table)

@@ -208,7 +208,7 @@ async def keys(ledger: Ledger, tenant_id: int) -> list[SealKey]:
 
 async def backlog(ledger: Ledger, tenant_id: int, *, grace: timedelta = GRACE) -> Backlog:
     """How much of the log is sealed, and how much is old enough to be."""
-    before = _smallest_id(grace)
+    before = smallest_id(grace)
     async with ledger.database.tenant(tenant_id) as connection:
         blocks, last_id = await store.last_block(connection, tenant_id)
         signed = len(await store.tail(connection, tenant_id, blocks)) // HASH_BYTES
@@ -216,7 +216,7 @@ async def backlog(ledger: Ledger, tenant_id: int, *, grace: timedelta = GRACE) -
     return Backlog(blocks * BLOCK_LEAVES + signed, max(0, after_blocks - signed))
 
 
-def _smallest_id(grace: timedelta) -> UUID:
+def smallest_id(grace: timedelta) -> UUID:
     """The smallest UUIDv7 of the instant so long ago (RFC 9562, section 5.7)."""
     at_ms = int((clock.now() - grace).timestamp() * 1000)
     return UUID(int=at_ms << 80 | 7 << 76 | 2 << 62)

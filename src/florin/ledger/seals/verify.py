@@ -56,7 +56,7 @@ class _Walk:
 
 
 async def verify_seals(
-    ledger: Ledger, tenant_id: int, *, keys: KeyRing | None = None
+    ledger: Ledger, tenant_id: int, *, keys: KeyRing | None = None, chunk_blocks: int = CHUNK_BLOCKS
 ) -> AsyncIterator[SealsVerified | Fault]:
     """Verifies everything that the tenant has sealed; says after each step how far it has come.
 
@@ -66,6 +66,7 @@ async def verify_seals(
 
     Args:
         keys: the ring. With it, a key that somebody put into the database to sign with is found out.
+        chunk_blocks: how many blocks of 256 leaves a step compares.
     """
     walk, fault = await _begin(ledger, tenant_id, keys)
     if fault is not None:
@@ -74,7 +75,7 @@ async def verify_seals(
     sealed = 0 if walk.last is None else walk.last.head.size
     while True:
         async with ledger.database.tenant(tenant_id) as connection:
-            blocks = await store.blocks(connection, tenant_id, walk.frontier.count, CHUNK_BLOCKS)
+            blocks = await store.blocks(connection, tenant_id, walk.frontier.count, chunk_blocks)
             fault = (
                 await _verify_blocks(walk, connection, blocks)
                 if blocks

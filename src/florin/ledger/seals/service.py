@@ -71,8 +71,8 @@ async def seal(
     """Seals all that is committed and older than the grace; says after each step how far it has come.
 
     A step is a transaction: stopped anywhere, the next call goes on where the last step ended. The last
-    step signs a checkpoint, if there was anything new. Says nothing where nothing was ever posted, or where
-    somebody else is sealing for this tenant.
+    step signs a checkpoint. Says nothing where there is nothing new, or where somebody else is sealing for
+    this tenant.
 
     Raises:
         LogAltered: what was signed before is not there any more; nothing is signed on top of it.
@@ -81,7 +81,10 @@ async def seal(
     database = seals.ledger.database
     try:
         async with database.tenant(tenant_id) as connection:
-            await store.advance(connection, tenant_id, grace)
+            newest = await store.checkpoints(connection, tenant_id, limit=1)
+            mark = await store.advance(connection, tenant_id, grace)  # last: postings wait until it commits
+        if mark is None or (newest and newest[0].head.sealed_before == mark):
+            return  # an idle tenant costs a few looks at indexes
     except Unavailable as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise

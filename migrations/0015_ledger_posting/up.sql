@@ -8,7 +8,8 @@ DROP FUNCTION ledger.post(integer, uuid[], uuid[], uuid[], text[], text[], times
 -- What every function that posts does first. It keeps the door open for the length of the transaction: whoever
 -- closes a period or advances the sealed part of the log waits for those inside, and they see the books as
 -- he left them or as he found them, never in between.
--- An id from before the sealed mark (its maker waited too long, or his clock is slow) is given up for a new one.
+-- An id from before the sealed mark (its maker waited too long, or his clock is slow) is given up for a new one,
+-- which is not below the mark either, should the database's own clock have been set back since.
 CREATE FUNCTION ledger.enter(
     p_tenant  integer,
     p_ids     uuid[],
@@ -28,8 +29,11 @@ BEGIN
     FROM ledger.books b WHERE b.tenant_id = p_tenant;
     ids := p_ids;
     IF NOT v_sealed <= ALL (p_ids) THEN
-        SELECT array_agg(CASE WHEN i.id < v_sealed THEN kernel.uuidv7() ELSE i.id END ORDER BY i.item) INTO ids
-        FROM unnest(p_ids) WITH ORDINALITY AS i (id, item);
+        SELECT array_agg(CASE WHEN i.id < v_sealed THEN greatest(n.id, encode(overlay(
+                   uuid_send(n.id) PLACING substring(uuid_send(v_sealed) FROM 1 FOR 6) FROM 1), 'hex')::uuid)
+               ELSE i.id END ORDER BY i.item) INTO ids
+        FROM unnest(p_ids) WITH ORDINALITY AS i (id, item),
+             LATERAL (SELECT CASE WHEN i.id < v_sealed THEN kernel.uuidv7() END) n (id);
     END IF;
 END
 $$;

@@ -226,6 +226,7 @@ def furnish(tenant: Tenant) -> Tenant:
         for account, direction in zip(tenant.accounts, ("debit", "credit"), strict=True)
     ]
     ids["tr"] = tenant.made("/v1/transfers", {"legs": legs})["id"]
+    tenant.made("/v1/seals/keys")
     ids["hold"] = tenant.made("/v1/holds", {"legs": legs})["id"]
     payment = {"amount": 9900, "currency": "USD", "method": {"type": "card", "token": "tok_success"}}
     ids["pay"] = tenant.made("/v1/payments", {**payment, "capture_method": "manual"})["id"]

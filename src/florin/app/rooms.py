@@ -14,6 +14,7 @@ from florin.kernel.outbound import Confinement
 from florin.kernel.settings import Settings
 from florin.ledger.clearing.views import render_overdue
 from florin.ledger.monitors.views import render_crossing
+from florin.ledger.seals.service import Seals
 from florin.ledger.service import Ledger
 from florin.payments.recovery import apply_provider_event
 from florin.payments.room import Payments
@@ -71,6 +72,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             listener,
             meter,
             ledger,
+            Seals(ledger, keys),
             payments,
             tenancy,
             Access(database, notifier, listener=listener, settings=settings, meter=meter),

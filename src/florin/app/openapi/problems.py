@@ -49,6 +49,7 @@ from florin.ledger.recipes.errors import (
     TemplateInvalid,
     TemplateNotFound,
 )
+from florin.ledger.seals.errors import CheckpointNotFound, LogAltered, NotSealedYet
 from florin.ledger.times.errors import PeriodAlreadyClosed
 from florin.payments.errors import (
     EventNotFound,
@@ -95,6 +96,8 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "ChartNode": ChartNodeNotFound,
     "ChartTemplate": ChartTemplateNotFound,
     "Limit": LimitNotFound,
+    "getLatestCheckpoint": CheckpointNotFound,
+    "getConsistencyProof": CheckpointNotFound,
     "Account": AccountNotFound,
     "createTransfer": AccountNotFound,
     "createExchange": AccountNotFound,
@@ -123,6 +126,8 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Limit": LimitNameTaken,
     "createAccount": AccountCodeTaken,
     "updateAccount": AccountNotEmpty,
+    "getTransferProof": NotSealedYet,
+    "getConsistencyProof": LogAltered,
     "reverseTransfer": AlreadyReversed,
     "correctTransfer": AlreadyReversed,
     "createExchange": AccountFrozen,

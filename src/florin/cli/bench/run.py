@@ -17,6 +17,7 @@ from rich.table import Table
 from florin.cli.bench import posting, scripts
 from florin.cli.bench.history import history
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
+from florin.cli.bench.seals import seal_at_once
 from florin.cli.bench.stage import (
     ACCOUNTS,
     Books,
@@ -276,6 +277,25 @@ async def start(bench: Bench) -> None:
     bench.add("start_again_s", "start on data that is there", again_s, "s", 5)
 
 
+async def seals(bench: Bench) -> None:
+    """What sealing costs against what posting costs: 1,000 transfers a call, then one sealer for them all."""
+    chance = Random(1)  # noqa: S311 - a load, not a secret
+    chosen = settings().model_copy(update={"data_dir": bench.directory})
+    rates = []
+    async with Database(bench.urls.app, size=2) as database:
+        bench.say("seals: what other parts have left")
+        await seal_at_once(chosen, database, bench.one.tenant_id)
+        for turn in range(8):  # ten seconds' worth and more: what the job finds at full load
+            bench.say(f"seals: posting, 1,000 a call, {turn + 1} of 8")
+            rates.append(await _post_alone(database, bench, 1000, chance, hot=False))
+        bench.say("seals: sealing all that")
+        count, seconds = await seal_at_once(chosen, database, bench.one.tenant_id)
+    each_s, posting_s = seconds / count, 1 / mean(rates)
+    bench.add("seals_us", "sealing a transfer", each_s * 1e6, "us")
+    bench.add("seals_posting_us", "  posting it, 1000 items a call", posting_s * 1e6, "us")
+    bench.add("seals_cost_ratio", "  sealing against posting", 100 * each_s / posting_s, "%", 10)
+
+
 PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "transfers": transfers,
     "batches": batches,
@@ -284,6 +304,7 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "users": users,
     "history": history,
     "start": start,
+    "seals": seals,
 }
 
 
@@ -367,7 +388,7 @@ def _report(lines: Sequence[Line], output: Path) -> None:
     for line in lines:
         target = "" if line.target is None else f"{'>=' if line.unit == 'x' else '<='} {line.target:g}"
         style = {True: "green", False: "bold red", None: ""}[line.holds]
-        digits = 2 if line.unit in ("x", "s") else 1 if line.unit == "ms" else 0
+        digits = 2 if line.unit in ("x", "s") else 1 if line.unit in ("ms", "us", "%") else 0
         table.add_row(line.label, f"[{style}]{line.value:,.{digits}f} {line.unit}[/]" if style
                       else f"{line.value:,.{digits}f} {line.unit}", target)  # fmt: skip
     out.print(table)

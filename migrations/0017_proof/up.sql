@@ -39,6 +39,7 @@ CREATE UNLOGGED TABLE ledger.rebuilds (
     tenant_id       integer     NOT NULL,
     rebuilt_before  uuid        NOT NULL,
     begun_at        timestamptz NOT NULL,
+    faults          jsonb       NOT NULL DEFAULT '[]',   -- what was found on the way
     CONSTRAINT rebuilds_pkey PRIMARY KEY (tenant_id)
 );
 CALL kernel.isolate('ledger.rebuilds');

@@ -12,6 +12,7 @@ from florin.kernel.http.call import Rooms
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.outbound import Confinement
 from florin.kernel.settings import Settings
+from florin.ledger.proof.render import render_fault
 from florin.ledger.service import Ledger
 from florin.payments.recovery import apply_provider_event
 from florin.payments.room import Payments
@@ -47,6 +48,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     rooms = Rooms()
     register("payment", render_payment)
     register("refund", render_refund)
+    register("ledger_fault", render_fault)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)
         notifier, listener = Notifier(database), Listener(url)

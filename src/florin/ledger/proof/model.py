@@ -22,6 +22,19 @@ class Fault:
     """The number of the account's entry."""
 
 
+def fault_of(
+    rule: str, detail: str, transfer_id: str | None, account_id: str | None, seq: int | None
+) -> Fault:
+    """A fault of its members in JSON."""
+    return Fault(
+        rule,
+        detail,
+        None if transfer_id is None else UUID(transfer_id),
+        None if account_id is None else UUID(account_id),
+        seq,
+    )
+
+
 class LegSum(NamedTuple):
     """A range of the log: its transfers, the entries that they speak of, the sum of these entries' hashes."""
 

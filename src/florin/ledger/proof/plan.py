@@ -6,7 +6,7 @@ Rows before the mark are final, so these sums may be taken at any time, and a ve
 stopped goes on where it was.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from florin.ledger.proof.model import AccountRange, EntrySum, Fault, LegSum
+from florin.ledger.proof.model import AccountRange, EntrySum, Fault, LegSum, fault_of
 
 LOWEST: Final = UUID(int=0)
 HIGHEST: Final = UUID(int=2**128 - 1)
@@ -94,7 +94,7 @@ class Plan:
             },
             "entries_done": self.entries_done,
             "sums": {part: (entries, str(total)) for part, (entries, total) in self.sums.items()},
-            "faults": self.faults,
+            "faults": [asdict(one) for one in self.faults],
         }
 
     @classmethod
@@ -121,20 +121,10 @@ class Plan:
                 },
                 entries_done={int(piece): entries for piece, entries in state["entries_done"].items()},
                 sums={int(part): (entries, int(total)) for part, (entries, total) in state["sums"].items()},
-                faults=[_fault(**one) for one in state["faults"]],
+                faults=[fault_of(**one) for one in state["faults"]],
             )
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise BadPlan(f"{file} does not hold an interrupted verification: {error}") from None
-
-
-def _fault(rule: str, detail: str, transfer_id: str | None, account_id: str | None, seq: int | None) -> Fault:
-    return Fault(
-        rule,
-        detail,
-        UUID(transfer_id) if transfer_id else None,
-        UUID(account_id) if account_id else None,
-        seq,
-    )
 
 
 def ranges_of_accounts(accounts: list[tuple[UUID, int]], entries_each: int) -> list[AccountRange]:

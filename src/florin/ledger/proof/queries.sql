@@ -164,9 +164,17 @@ SET debits = r.debits + excluded.debits, entries = r.entries + excluded.entries,
     pending_credits = r.pending_credits + excluded.pending_credits,
     last_entry_at = greatest(r.last_entry_at, excluded.last_entry_at), dated = r.dated OR excluded.dated;
 
--- name: move_rebuild(rebuilt_before, tenant_id)!
--- Notes how far the rebuild has come.
-UPDATE ledger.rebuilds SET rebuilt_before = :rebuilt_before WHERE tenant_id = :tenant_id;
+-- name: move_rebuild(rebuilt_before, faults, tenant_id)!
+-- Notes how far the rebuild has come, and what it found on the way.
+UPDATE ledger.rebuilds SET rebuilt_before = :rebuilt_before, faults = faults || :faults WHERE tenant_id = :tenant_id;
+
+-- name: lock_rebuild(tenant_id)$
+-- How far the rebuild has come; nobody else goes on with it before this transaction ends.
+SELECT rebuilt_before FROM ledger.rebuilds WHERE tenant_id = :tenant_id FOR UPDATE;
+
+-- name: faults_of_rebuild(tenant_id)$
+-- What the rebuild has found on the way.
+SELECT faults FROM ledger.rebuilds WHERE tenant_id = :tenant_id;
 
 -- name: rebuilt_differently(tenant_id, limit)
 -- Accounts that are not what the log makes of them.

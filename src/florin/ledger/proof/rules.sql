@@ -98,9 +98,14 @@ WITH legs AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT * FROM ledger.all_entries n
         WHERE n.tenant_id = :tenant_id AND n.account_id = c.account AND n.seq >= c.first - 1 AND n.seq <= c.last
+        OFFSET 0  -- so that both ends of the range reach the index
     ) e
     JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = e.account_id
     WINDOW w AS (PARTITION BY e.account_id ORDER BY e.seq, e.transfer_id)
+), others AS MATERIALIZED (
+    SELECT e.transfer_id, e.account_id, e.seq
+    FROM found e
+    WHERE NOT EXISTS (SELECT FROM legs l WHERE l.account = e.account_id AND l.seq = e.seq AND l.id = e.transfer_id)
 )
 SELECT 'legs_have_entries',
        CASE WHEN e.transfer_id IS NULL THEN 'the leg has no entry'
@@ -115,9 +120,8 @@ WHERE e.transfer_id IS NULL OR e.amount <> l.amount OR e.recorded_at <> l.record
    OR e.effective_at IS DISTINCT FROM l.effective_at
 UNION ALL
 SELECT 'entries_have_legs', 'the entry belongs to no leg of the log', e.transfer_id, e.account_id, e.seq
-FROM found e
-WHERE NOT EXISTS (SELECT FROM legs l WHERE l.account = e.account_id AND l.seq = e.seq AND l.id = e.transfer_id)
-  AND NOT EXISTS (
+FROM others e
+WHERE NOT EXISTS (
       SELECT FROM ledger.all_transfers t, unnest(t.account_ids, t.entry_seqs) AS l (account, seq)
       WHERE t.tenant_id = :tenant_id AND t.id = e.transfer_id AND l.account = e.account_id AND l.seq = e.seq)
 UNION ALL

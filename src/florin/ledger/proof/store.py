@@ -1,6 +1,7 @@
 """The only caller of `queries.sql` and `rules.sql`. The caller's transaction is its tenant's."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from hashlib import md5
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, Final
 from uuid import UUID
 
 import aiosql
+import orjson
+from psycopg.types.json import Jsonb
 
 from florin.kernel.db import Connection
 from florin.ledger.proof.model import (
@@ -17,6 +20,7 @@ from florin.ledger.proof.model import (
     LegSum,
     Proven,
     Standing,
+    fault_of,
 )
 
 _queries: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "apsycopg")
@@ -180,10 +184,29 @@ async def forget_rebuild(connection: Connection, tenant_id: int) -> None:
     await _queries.forget_rebuild(connection, tenant_id=tenant_id)
 
 
-async def rebuild_range(connection: Connection, tenant_id: int, from_id: UUID, to_id: UUID) -> None:
-    """Adds up what a range of the log does to each account, and notes how far that went."""
+async def lock_rebuild(connection: Connection, tenant_id: int) -> UUID:
+    """How far the rebuild has come, with its row locked. One must be under way."""
+    found: UUID = await _queries.lock_rebuild(connection, tenant_id=tenant_id)
+    return found
+
+
+async def rebuild_range(
+    connection: Connection, tenant_id: int, from_id: UUID, to_id: UUID, faults: Sequence[Fault]
+) -> None:
+    """Adds up what a range of the log does to each account; notes how far that went and what was found."""
     await _queries.rebuild_range(connection, tenant_id=tenant_id, from_id=from_id, to_id=to_id)
-    await _queries.move_rebuild(connection, tenant_id=tenant_id, rebuilt_before=to_id)
+    found = [asdict(one) for one in faults]
+    await _queries.move_rebuild(
+        connection,
+        tenant_id=tenant_id,
+        rebuilt_before=to_id,
+        faults=Jsonb(found, dumps=orjson.dumps),
+    )
+
+
+async def faults_of_rebuild(connection: Connection, tenant_id: int) -> list[Fault]:
+    """What the rebuild has found on the way."""
+    return [fault_of(**one) for one in await _queries.faults_of_rebuild(connection, tenant_id=tenant_id)]
 
 
 async def rebuilt_differently(connection: Connection, tenant_id: int) -> list[Fault]:
@@ -210,7 +233,7 @@ async def write_limits(connection: Connection, tenant_id: int) -> list[UUID]:
 async def drop_projections(connection: Connection, tenant_id: int, account_ids: Sequence[UUID]) -> None:
     """Forgets snapshots, dated totals and open items of some accounts: they are projected anew."""
     given = {"tenant_id": tenant_id, "account_ids": list(account_ids)}
+    await _queries.drop_projections(connection, **given)  # first: whoever projects one of them has its lock
     await _queries.drop_snapshots(connection, **given)
     await _queries.drop_dated_totals(connection, **given)
     await _queries.drop_open_items(connection, **given)
-    await _queries.drop_projections(connection, **given)

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from psycopg.errors import LockNotAvailable
-
 from florin.kernel.db import Connection
 from florin.ledger.proof import store
 from florin.ledger.proof.model import AccountRange, Fault
 from florin.ledger.proof.plan import LOWEST, MAX_SEQ, Plan, ranges_of_accounts
+from florin.ledger.proof.service import complete_before
 from florin.ledger.service import Ledger
 
 OF_THE_LOG: Final = ("transfers_shaped", "reversals_recorded", "reversals_add_up")
@@ -74,13 +73,8 @@ async def plan_verification(
     entries_each: int = _ENTRIES_EACH,
 ) -> Plan:
     """Cuts the books into pieces."""
-    try:
-        async with ledger.database.tenant(tenant_id) as connection:
-            await store.advance(connection, tenant_id, _GRACE)
-    except LockNotAvailable:
-        pass  # somebody posts for long: what is not final yet is compared row by row, which is right too
+    mark = await complete_before(ledger, tenant_id, _GRACE) or LOWEST
     async with snapshot(ledger, tenant_id) as connection:
-        mark = await store.sealed_before(connection, tenant_id) or LOWEST
         bounds = [LOWEST]
         while bounds[-1] < mark:
             following = await store.skip_transfers(connection, tenant_id, bounds[-1], transfers_each)
@@ -135,8 +129,8 @@ async def verify(
     try:
         await asyncio.gather(*workers)
     finally:
-        for one in workers:
-            one.cancel()
+        for task in workers:
+            task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
 
     found = list(plan.faults)

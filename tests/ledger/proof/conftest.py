@@ -126,7 +126,7 @@ class History:
         return type(whole)(whole.id, whole.idempotency, whole.transfer_id, amount_minor)
 
     def limit(self, tamper: Tamper) -> None:
-        """A limit that wallet and idle share, and a monitor on cash, as if they had been there from the start."""
+        """A limit that wallet and idle share and a monitor on cash, as if they had always been there."""
         limit_id = new_id()
         tamper(
             "INSERT INTO ledger.limits (tenant_id, id, name, side, currency, balance, pending_debits,"

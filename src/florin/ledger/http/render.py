@@ -6,14 +6,16 @@ from typing import Any
 
 from florin.kernel.clock import rfc3339
 from florin.kernel.ids import encode_id
-from florin.ledger.http.schemas import LegRequest
+from florin.ledger.http.schemas import LegRequest, OriginRequest
 from florin.ledger.model import (
     NORMAL_SIDE,
+    NOWHERE,
     Account,
     Balance,
     Entry,
     Hold,
     Leg,
+    Origin,
     Transfer,
     TransferKind,
     TrialBalanceLine,
@@ -25,6 +27,13 @@ def legs_of(requested: Iterable[LegRequest]) -> tuple[Leg, ...]:
     return tuple(
         [Leg(leg.account, leg.amount if leg.direction == "debit" else -leg.amount) for leg in requested]
     )
+
+
+def origin_of(requested: OriginRequest) -> Origin:
+    """Where a request says that it comes from."""
+    if requested.correlation_id is None and requested.causation_id is None:
+        return NOWHERE
+    return Origin(correlation_id=requested.correlation_id, causation_id=requested.causation_id)
 
 
 def balance(found: Balance) -> dict[str, Any]:

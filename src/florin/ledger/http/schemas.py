@@ -39,6 +39,9 @@ Metadata = Annotated[
     ],
     Field(max_length=MAX_METADATA, description="The caller's own notes.", examples=[{"order": "6735"}]),
 ]
+OriginId = Annotated[
+    str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL), Field(examples=["order-6735"])
+]
 BoundMinor = Annotated[
     int, Field(strict=True, ge=-MAX_BOUND_MINOR, le=MAX_BOUND_MINOR, description="Minor units.")
 ]
@@ -72,6 +75,13 @@ class AccountChange(Request):
     metadata: Metadata | None = Field(None, description="Replaces the metadata there is.")
 
 
+class OriginRequest(Request):
+    """Where a line of the log comes from, in the caller's own words."""
+
+    correlation_id: OriginId | None = Field(None, description="What it belongs to: an order, a payment.")
+    causation_id: OriginId | None = Field(None, description="What led to it: an event, a request.")
+
+
 class LegRequest(Request):
     """One account's part."""
 
@@ -80,7 +90,7 @@ class LegRequest(Request):
     amount: AmountMinor
 
 
-class TransferRequest(Request):
+class TransferRequest(OriginRequest):
     """Legs that balance per currency, each account once."""
 
     legs: list[LegRequest] = Field(min_length=2, max_length=MAX_LEGS)
@@ -104,7 +114,7 @@ class BatchRequest(Request):
     transfers: list[BatchItem] = Field(min_length=1, max_length=MAX_BATCH)
 
 
-class HoldRequest(Request):
+class HoldRequest(OriginRequest):
     """Legs that balance per currency, to be reserved."""
 
     legs: list[LegRequest] = Field(min_length=2, max_length=MAX_LEGS)
@@ -114,7 +124,7 @@ class HoldRequest(Request):
     metadata: Metadata | None = None
 
 
-class NoteRequest(Request):
+class NoteRequest(OriginRequest):
     """What to write beside a reversal or a void."""
 
     description: Description | None = None

@@ -22,6 +22,7 @@ from florin.ledger.http.schemas import (
     BatchRequest,
     BatchResponse,
     NoteRequest,
+    OriginId,
     TransferRequest,
     TransferResponse,
 )
@@ -45,6 +46,7 @@ def posting_of(body: TransferRequest, key: Idempotency) -> Posting:
         description=body.description,
         metadata=body.metadata,
         effective_at=body.effective_at,
+        origin=render.origin_of(body),
     )
 
 
@@ -122,6 +124,9 @@ async def list_transfers(
         AccountId | None, Query(description="Only those that moved money on this account.")
     ] = None,
     kind: TransferKind | None = None,
+    correlation_id: Annotated[
+        OriginId | None, Query(description="Only those that belong together under this id.")
+    ] = None,
     since: Annotated[Instant | None, Query(alias="from", description="Recorded at or after this.")] = None,
     until: Annotated[Instant | None, Query(alias="to", description="Recorded before this.")] = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -135,6 +140,7 @@ async def list_transfers(
         account_id=account,
         starting_after=starting_after,
         kind=kind,
+        correlation_id=correlation_id,
         since=since,
         until=until,
     )
@@ -172,6 +178,7 @@ async def reverse_transfer(call: Write, transfer_id: TransferId, body: NoteReque
             transfer_id=transfer_id,
             description=note.description,
             metadata=note.metadata,
+            origin=render.origin_of(note),
         ),
     )
     return render.transfer(told(call, reversal))

@@ -69,11 +69,12 @@ async def plan_verification(
     ledger: Ledger,
     tenant_id: int,
     *,
+    grace: timedelta = _GRACE,
     transfers_each: int = _TRANSFERS_EACH,
     entries_each: int = _ENTRIES_EACH,
 ) -> Plan:
-    """Cuts the books into pieces."""
-    mark = await complete_before(ledger, tenant_id, _GRACE) or LOWEST
+    """Cuts the books into pieces. `grace`: how old a transfer must be to be final (ledger.advance)."""
+    mark = await complete_before(ledger, tenant_id, grace) or LOWEST
     async with snapshot(ledger, tenant_id) as connection:
         bounds = [LOWEST]
         while bounds[-1] < mark:

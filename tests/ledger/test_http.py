@@ -36,8 +36,9 @@ class _Anyone:
 class Client:
     """JSON in, JSON out."""
 
-    def __init__(self, http_client: httpx.AsyncClient) -> None:
+    def __init__(self, http_client: httpx.AsyncClient, tenant_id: int = 0) -> None:
         self.http = http_client
+        self.tenant_id = tenant_id
 
     async def post(self, path: str, body: object = None, *, key: str | None = None) -> httpx.Response:
         headers = {"idempotency-key": key or str(uuid4())}
@@ -83,7 +84,7 @@ async def api(ledger: Ledger, database_urls: AllDatabaseUrls) -> AsyncIterator[C
     )
     transport = httpx.ASGITransport(gate)
     async with httpx.AsyncClient(transport=transport, base_url="http://florin") as http_client:
-        yield Client(http_client)
+        yield Client(http_client, anyone.principal.tenant_id)
 
 
 async def test_a_transfer_is_told_the_same_when_posted_replayed_and_read(api: Client) -> None:

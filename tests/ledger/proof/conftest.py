@@ -16,6 +16,7 @@ from florin.ledger.proof.model import Fault
 from florin.ledger.proof.verify import plan_verification, verify
 from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books, fresh_key, holding, legs, reversing, settling
+from tests.ledger.test_http import api  # noqa: F401 - the same fixture
 
 Tamper = Callable[..., int]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from florin.ledger.proof import rebuild, store
+from florin.ledger.proof.service import complete_before
 from tests.ledger.proof.conftest import History, Tamper, verified
 
 
@@ -110,7 +111,7 @@ async def test_right_projections_are_left_alone(history: History, tamper: Tamper
 
 async def test_a_stopped_rebuild_goes_on_where_it_was(history: History) -> None:
     await asyncio.sleep(0.002)
-    await rebuild.complete_before(*of(history), timedelta(0))
+    await complete_before(*of(history), timedelta(0))
     transfers: list[int] = []
 
     class Stopped(Exception):
@@ -133,7 +134,7 @@ async def test_a_stopped_rebuild_goes_on_where_it_was(history: History) -> None:
 
 async def test_what_is_posted_after_the_mark_is_added_up_too(history: History) -> None:
     await asyncio.sleep(0.002)
-    await rebuild.complete_before(*of(history), timedelta(0))
+    await complete_before(*of(history), timedelta(0))
     await history.post("young", ("cash", 5), ("wallet", -5))
     assert await rebuild.compare(*of(history)) == []
     assert await rebuild.write(*of(history)) == ([], [], [])

@@ -25,9 +25,13 @@ LISTS = [one for one in OPERATIONS if any(p["name"] == "limit" for p in one.para
 CARDS = ("4242424242424242", "5555 5555 5555 4444", "3782-822463-10005")
 
 BOOKKEEPING = frozenset(
-    {"tenancy.usage", "access.rate_windows", "kernel.idempotency_keys", "access.api_keys"}
+    {
+        *("tenancy.usage", "access.rate_windows", "kernel.idempotency_keys", "access.api_keys"),
+        *("ledger.books", "ledger.proofs"),
+    }
 )
-"""What a refused request may leave behind: that it was made, and that its key was used."""
+"""What a refused request may leave behind: that it was made, and that its key was used. And what the
+proof of earlier transfers leaves meanwhile: how far it has come."""
 
 NO_AMOUNTS: tuple[Any, ...] = (0, -1, 1.5, "100", "", True, [], 10**15 + 1, 2**63 - 1, 2**63, 10**40)
 

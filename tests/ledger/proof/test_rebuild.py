@@ -63,7 +63,8 @@ PROJECTED = [
      "INSERT INTO ledger.snapshots SELECT tenant_id, account_id, recorded_at, seq, balance_after, 1"
      " FROM ledger.entries WHERE tenant_id = %(tenant)s AND account_id = %(cash)s AND seq = 3"),
     ("dated_totals_match",
-     "INSERT INTO ledger.dated_totals VALUES (%(tenant)s, %(cash)s, 'day', '2026-01-01', 5)"),
+     "INSERT INTO ledger.dated_totals (tenant_id, account_id, grain, starts, amount)"
+     " VALUES (%(tenant)s, %(cash)s, 'day', '2026-01-01', 5)"),
     ("open_items_match",
      "INSERT INTO ledger.open_items VALUES (%(tenant)s, %(cash)s, 'order-1', 71, now(), %(late)s, %(late)s)"),
 ]  # fmt: skip
@@ -97,12 +98,15 @@ async def test_right_projections_are_left_alone(history: History, tamper: Tamper
         "INSERT INTO ledger.snapshots SELECT e.tenant_id, e.account_id, e.recorded_at, e.seq,"
         " e.balance_after, 70 FROM ledger.entries e"
         " WHERE tenant_id = %(tenant)s AND account_id = %(cash)s AND seq = 3",
-        "INSERT INTO ledger.dated_totals SELECT e.tenant_id, e.account_id, g.grain,"
+        "INSERT INTO ledger.dated_totals (tenant_id, account_id, grain, starts, amount)"
+        " SELECT e.tenant_id, e.account_id, g.grain,"
         " (date_trunc(g.grain, e.effective_at, 'UTC') AT TIME ZONE 'UTC')::date, 70"
         " FROM ledger.entries e, (VALUES ('day'), ('month')) g (grain)"
         " WHERE tenant_id = %(tenant)s AND effective_at IS NOT NULL",
-        "INSERT INTO ledger.open_items VALUES (%(tenant)s, %(cash)s, 'order-1', 70, now(),"
-        " %(late)s, %(late)s)",
+        "INSERT INTO ledger.open_items SELECT e.tenant_id, e.account_id, coalesce(t.correlation_id, ''),"
+        " sum(e.amount), now(), %(late)s, %(late)s FROM ledger.entries e"
+        " JOIN ledger.transfers t ON t.id = e.transfer_id"
+        " WHERE e.tenant_id = %(tenant)s AND e.account_id = %(cash)s GROUP BY 1, 2, 3",
     ):
         assert tamper(statement, named=named) > 0
     assert await verified(history.books) == []

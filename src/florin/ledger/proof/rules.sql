@@ -288,21 +288,25 @@ WHERE coalesce(d.amount, 0) <> coalesce(s.amount, 0)
 LIMIT :limit;
 
 -- name: open_items_match(tenant_id, from_account, to_account, limit)
--- An open item is what the entries of its correlation leave, as far as the projections have come.
-SELECT 'open_items_match', format('%%s has %%s open, its entries say %%s', o.correlation_id, o.amount, coalesce(s.amount, 0)),
-       o.last_transfer, o.account_id, NULL::bigint
-FROM ledger.open_items o
-LEFT JOIN LATERAL (
-    SELECT sum(e.amount) AS amount
-    FROM ledger.all_transfers t
-    CROSS JOIN LATERAL unnest(t.account_ids, t.entry_seqs) AS l (account, seq)
-    JOIN ledger.all_entries e ON e.tenant_id = :tenant_id AND e.account_id = l.account AND e.seq = l.seq
-        AND e.transfer_id = t.id
-    JOIN ledger.projections p ON p.tenant_id = :tenant_id AND p.account_id = o.account_id AND e.seq <= p.through
-    WHERE t.tenant_id = :tenant_id AND t.correlation_id = o.correlation_id AND l.account = o.account_id
-) s ON true
-WHERE o.tenant_id = :tenant_id AND o.account_id >= :from_account AND o.account_id < :to_account
-  AND o.amount IS DISTINCT FROM coalesce(s.amount, 0)
+-- On accounts that have open items, these are what the entries of each correlation leave (and those without one
+-- together, under an empty name), as far as the projections have come.
+SELECT 'open_items_match', format('%%s has %%s open, its entries say %%s', coalesce(o.correlation_id, s.correlation_id),
+           coalesce(o.amount, 0), coalesce(s.amount, 0)),
+       o.last_transfer, coalesce(o.account_id, s.account_id), NULL::bigint
+FROM (
+    SELECT * FROM ledger.open_items
+    WHERE tenant_id = :tenant_id AND account_id >= :from_account AND account_id < :to_account
+) o
+FULL JOIN (
+    SELECT e.account_id, coalesce(t.correlation_id, '') AS correlation_id, sum(e.amount) AS amount
+    FROM ledger.projections p
+    JOIN ledger.all_entries e ON e.tenant_id = :tenant_id AND e.account_id = p.account_id AND e.seq <= p.through
+    JOIN ledger.all_transfers t ON t.tenant_id = :tenant_id AND t.id = e.transfer_id
+    WHERE p.tenant_id = :tenant_id AND p.account_id >= :from_account AND p.account_id < :to_account
+      AND EXISTS (SELECT FROM ledger.open_items i WHERE i.tenant_id = :tenant_id AND i.account_id = p.account_id)
+    GROUP BY 1, 2
+) s ON s.account_id = o.account_id AND s.correlation_id = o.correlation_id
+WHERE coalesce(o.amount, 0) <> coalesce(s.amount, 0)
 LIMIT :limit;
 
 -- name: holds_fold(tenant_id, limit)

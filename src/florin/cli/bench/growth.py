@@ -172,7 +172,9 @@ async def _most_memory_mb(database: Database, pid: int) -> float:
             held = psutil.Process(pid).memory_info().rss
             for session in sessions:
                 with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                    held += psutil.Process(session).memory_full_info().uss
+                    session_holds = psutil.Process(session).memory_info()
+                    # The server's cache is everybody's, though its pages count in whoever touched them.
+                    held += session_holds.rss - getattr(session_holds, "shared", 0)
             most = max(most, held / 1e6)
             await asyncio.sleep(_SAMPLE_S)
     return most

@@ -1,5 +1,5 @@
 -- How far proofs have come, the sums that verification compares, and what rebuilding keeps. What must hold is in
--- rules.sql.
+-- rules/.
 
 -- name: sealed_before(tenant_id)$
 -- Every transfer with a smaller id is committed, and no more will come.

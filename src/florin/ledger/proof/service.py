@@ -39,7 +39,7 @@ PROVEN_RULES: Final = (
     "reversals_recorded",
     "reversals_add_up",
 )
-"""What is asked of every run; rules.sql says it."""
+"""What is asked of every run; `rules/` says it."""
 
 GRACE: Final = timedelta(seconds=5)
 """How long an id may be on its way; a transfer that takes longer gets another (ledger.enter)."""

@@ -1,4 +1,4 @@
-"""The only caller of `queries.sql` and `rules.sql`. The caller's transaction is its tenant's."""
+"""The only caller of `queries.sql` and `rules/`. The caller's transaction is its tenant's."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict
@@ -24,14 +24,14 @@ from florin.ledger.proof.model import (
 )
 
 _queries: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "apsycopg")
-_rules: Any = aiosql.from_path(Path(__file__).with_name("rules.sql"), "apsycopg")
+_rules: Any = aiosql.from_path(Path(__file__).with_name("rules"), "apsycopg")
 
 MAX_FAULTS: Final = 100
 """No statement names more: whoever finds a hundred has seen enough."""
 
 
 async def faults_of(connection: Connection, rule: str, tenant_id: int, **bounds: Any) -> list[Fault]:
-    """What breaks this rule of `rules.sql` within bounds, at most MAX_FAULTS."""
+    """What breaks this rule of `rules/` within bounds, at most MAX_FAULTS."""
     rows = getattr(_rules, rule)(connection, tenant_id=tenant_id, limit=MAX_FAULTS, **bounds)
     return [Fault(*row) async for row in rows]
 

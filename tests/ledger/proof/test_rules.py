@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import pytest
 
+from florin.ledger.proof.rebuild import compare
+from florin.ledger.proof.service import prove
 from tests.ledger.proof.conftest import History, Tamper, verified
 
 NOW: Final = timedelta(0)
@@ -25,7 +27,8 @@ BROKEN: list[tuple[str, str, str | None, str, str | None, str | None]] = [
      "transfer_id = %(fee)s AND account_id = %(fees)s", "fee", "fees"),
     ("legs_have_entries", "ledger.entries", "effective_at = effective_at + interval '1 us'",
      "transfer_id = %(late)s AND account_id = %(cash)s", "late", "cash"),
-    ("legs_have_entries", "ledger.transfers", "effective_at = recorded_at", "id = %(fee)s", "fee", None),
+    ("legs_have_entries", "ledger.transfers", "effective_at = recorded_at + interval '1 us'",
+     "id = %(fee)s", "fee", None),
     ("entries_have_legs", "ledger.transfers", None, "id = %(fee)s", "fee", None),
     ("entries_on_known_accounts", "ledger.accounts", None, "id = %(yen)s", None, "yen"),
     ("entries_numbered", "ledger.entries", "seq = 100",
@@ -128,3 +131,22 @@ async def test_an_entry_that_no_leg_speaks_of_is_named(history: History, tamper:
     for pieces in ({}, {"grace": NOW}):
         rules = {one.rule for one in await verified(history.books, **pieces)}
         assert {"entries_have_legs", "accounts_at_last_entry"} <= rules
+
+
+async def test_books_from_before_two_times_are_sound(history: History, tamper: Tamper) -> None:
+    """As migration 0014 leaves them: every transfer with an effective_at, and some recorded out of order."""
+    named_ = named(history)
+    for statement in (
+        "UPDATE ledger.transfers SET effective_at = recorded_at"
+        " WHERE tenant_id = %(tenant)s AND effective_at IS NULL",
+        "UPDATE ledger.entries e SET recorded_at = p.recorded_at FROM ledger.entries p"
+        " WHERE e.tenant_id = %(tenant)s AND p.tenant_id = %(tenant)s AND e.transfer_id = %(late)s"
+        " AND p.account_id = e.account_id AND p.seq = e.seq - 1",
+        "UPDATE ledger.transfers t SET recorded_at = e.recorded_at - interval '1 hour'"
+        " FROM ledger.entries e WHERE t.id = %(late)s AND e.transfer_id = %(late)s",
+    ):
+        assert tamper(statement, named=named_) >= 1
+    assert await verified(history.books) == []
+    assert await verified(history.books, grace=NOW) == []
+    assert (await prove(history.books.ledger, history.tenant_id, grace=NOW)).faults == ()
+    assert await compare(history.books.ledger, history.tenant_id) == []

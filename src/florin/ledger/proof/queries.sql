@@ -28,7 +28,7 @@ SELECT count(*) FILTER (WHERE x.leads), coalesce(sum(x.entries), 0)::bigint, coa
        coalesce(bool_and(x.total = 0 AND x.currency IS NOT NULL), true)
 FROM (
     SELECT t.id, a.currency, bool_or(l.leg = 1) AS leads, sum(l.amount) AS total, count(l.seq) AS entries,
-           sum(hash_record_extended(ROW(l.account, l.seq, t.id, l.amount, t.recorded_at, t.effective_at), 0))
+           sum(hash_record_extended(ROW(l.account, l.seq, t.id, l.amount, t.recorded_at, nullif(t.effective_at, t.recorded_at)), 0))
                FILTER (WHERE l.seq IS NOT NULL) AS hash
     FROM ledger.all_transfers t
     CROSS JOIN LATERAL unnest(t.account_ids, t.amounts, t.entry_seqs) WITH ORDINALITY AS l (account, amount, seq, leg)
@@ -43,7 +43,8 @@ FROM (
 SELECT x.part, count(*), sum(x.hash)::text, bool_and(x.follows)
 FROM (
     SELECT width_bucket(e.transfer_id, :bounds::uuid[]) AS part, e.seq,
-           hash_record_extended(ROW(e.account_id, e.seq, e.transfer_id, e.amount, e.recorded_at, e.effective_at), 0) AS hash,
+           hash_record_extended(ROW(e.account_id, e.seq, e.transfer_id, e.amount, e.recorded_at,
+               nullif(e.effective_at, e.recorded_at)), 0) AS hash,
            coalesce(e.seq = coalesce(lag(e.seq) OVER w, 0) + 1
                AND e.balance_after = coalesce(lag(e.balance_after) OVER w, 0)
                    + CASE WHEN a.type IN ('asset', 'expense') THEN e.amount ELSE -e.amount END
@@ -151,7 +152,7 @@ INSERT INTO ledger.rebuilt_accounts AS r (tenant_id, account_id, debits, entries
 SELECT :tenant_id, l.account,
        coalesce(sum(l.amount) FILTER (WHERE l.seq IS NOT NULL), 0), count(l.seq),
        coalesce(sum(greatest(w.held, 0) * w.sign), 0), coalesce(sum(-least(w.held, 0) * w.sign), 0),
-       max(t.recorded_at) FILTER (WHERE l.seq IS NOT NULL), coalesce(bool_or(l.seq IS NOT NULL AND t.effective_at IS NOT NULL), false)
+       max(t.recorded_at) FILTER (WHERE l.seq IS NOT NULL), coalesce(bool_or(l.seq IS NOT NULL AND t.effective_at <> t.recorded_at), false)
 FROM ledger.all_transfers t
 CROSS JOIN LATERAL unnest(t.account_ids, t.amounts, t.entry_seqs) AS l (account, amount, seq)
 CROSS JOIN LATERAL (SELECT CASE WHEN t.kind IN ('hold', 'post', 'void', 'expiry') THEN l.amount ELSE 0 END AS held,

@@ -46,7 +46,8 @@ ORDER BY t.id
 LIMIT :limit;
 
 -- name: legs_have_entries(tenant_id, from_id, to_id, limit)
--- Every leg that moved money has the entry that it names, with the same amount and the same times.
+-- Every leg that moved money has the entry that it names, with the same amount and the same times. Books from before
+-- migration 0014 have transfers that were recorded out of order: their entries say the time of the entry before.
 SELECT 'legs_have_entries',
        CASE WHEN e.transfer_id IS NULL THEN 'the leg has no entry'
             WHEN e.amount <> l.amount THEN format('the entry moves %%s, the log says %%s', e.amount, l.amount)
@@ -55,15 +56,18 @@ SELECT 'legs_have_entries',
             ELSE format('the entry counts at %%s, the log says %%s', e.effective_at, l.effective_at) END,
        l.id, l.account, l.seq
 FROM (
-    SELECT t.id, u.account, u.amount, u.seq, t.recorded_at, t.effective_at
+    SELECT t.id, u.account, u.amount, u.seq, t.recorded_at, nullif(t.effective_at, t.recorded_at) AS effective_at
     FROM ledger.all_transfers t
     CROSS JOIN LATERAL unnest(t.account_ids, t.amounts, t.entry_seqs) AS u (account, amount, seq)
     WHERE t.tenant_id = :tenant_id AND t.id >= :from_id AND t.id < :to_id AND t.entry_seqs IS NOT NULL
 ) l
 LEFT JOIN ledger.all_entries e ON e.tenant_id = :tenant_id AND e.account_id = l.account AND e.seq = l.seq
     AND e.transfer_id = l.id
-WHERE e.transfer_id IS NULL OR e.amount <> l.amount OR e.recorded_at <> l.recorded_at
-   OR e.effective_at IS DISTINCT FROM l.effective_at
+WHERE e.transfer_id IS NULL OR e.amount <> l.amount OR nullif(e.effective_at, e.recorded_at) IS DISTINCT FROM l.effective_at
+   OR (e.recorded_at <> l.recorded_at AND NOT (e.recorded_at > l.recorded_at AND EXISTS (
+           SELECT FROM ledger.all_entries p
+           WHERE p.tenant_id = :tenant_id AND p.account_id = e.account_id AND p.seq = e.seq - 1
+             AND p.recorded_at = e.recorded_at)))
 LIMIT :limit;
 
 -- name: entries_have_legs(tenant_id, from_id, to_id, limit)
@@ -82,7 +86,7 @@ LIMIT :limit;
 -- by the amount, no earlier time; and what stands between them and just before them is in the log itself. One
 -- range of entries per account is read, from before the first to the last of them.
 WITH legs AS MATERIALIZED (
-    SELECT t.id, u.account, u.amount, u.seq, t.recorded_at, t.effective_at
+    SELECT t.id, u.account, u.amount, u.seq, t.recorded_at, nullif(t.effective_at, t.recorded_at) AS effective_at
     FROM ledger.all_transfers t
     CROSS JOIN LATERAL unnest(t.account_ids, t.amounts, t.entry_seqs) AS u (account, amount, seq)
     WHERE t.tenant_id = :tenant_id AND t.id >= :from_id AND t.id < :to_id AND t.entry_seqs IS NOT NULL
@@ -115,8 +119,9 @@ SELECT 'legs_have_entries',
        l.id, l.account, l.seq
 FROM legs l
 LEFT JOIN found e ON e.account_id = l.account AND e.seq = l.seq AND e.transfer_id = l.id
-WHERE e.transfer_id IS NULL OR e.amount <> l.amount OR e.recorded_at <> l.recorded_at
-   OR e.effective_at IS DISTINCT FROM l.effective_at
+WHERE e.transfer_id IS NULL OR e.amount <> l.amount OR nullif(e.effective_at, e.recorded_at) IS DISTINCT FROM l.effective_at
+   OR (e.recorded_at <> l.recorded_at
+       AND (e.recorded_at < l.recorded_at OR e.recorded_at IS DISTINCT FROM e.last_recorded_at))
 UNION ALL
 SELECT 'entries_have_legs', 'the entry belongs to no leg of the log', e.transfer_id, e.account_id, e.seq
 FROM others e

@@ -55,6 +55,11 @@ async def test_runs_of_any_length_come_to_the_same(history: History) -> None:
     assert found.behind_transfers == 0
 
 
+async def test_a_long_past_is_proved_in_turns(history: History) -> None:
+    done = [(await proved(history.books, run_transfers=6, lasting_s=0)).transfers for _ in range(4)]
+    assert done == [5, 6, 4, 0]
+
+
 async def test_a_transfer_that_is_still_young_waits(history: History) -> None:
     assert (await prove(history.books.ledger, history.tenant_id)).transfers == 0
     found = await standing(history.books.ledger, history.tenant_id, count_up_to=3)

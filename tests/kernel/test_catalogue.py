@@ -29,6 +29,8 @@ MAY_DELETE = {
     "ledger.dated_totals": "a projection, rebuilt from the log",
     "ledger.projections": "a projection, rebuilt from the log",
     "ledger.open_items": "a projection: an item that has cleared leaves",
+    "ledger.rebuilds": "a rebuild that has ended",
+    "ledger.rebuilt_accounts": "what a rebuild has added up, once it has been compared",
 }
 """Tables from which florin_app may delete."""
 

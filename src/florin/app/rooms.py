@@ -14,6 +14,7 @@ from florin.kernel.outbound import Confinement
 from florin.kernel.settings import Settings
 from florin.ledger.clearing.views import render_overdue
 from florin.ledger.monitors.views import render_crossing
+from florin.ledger.proof.render import render_fault
 from florin.ledger.seals.service import Seals
 from florin.ledger.service import Ledger
 from florin.payments.recovery import apply_provider_event
@@ -52,6 +53,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     register("refund", render_refund)
     register("balance_monitor", render_crossing)
     register("clearing", render_overdue)
+    register("ledger_fault", render_fault)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)
         notifier, listener = Notifier(database), Listener(url)

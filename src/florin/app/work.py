@@ -14,6 +14,7 @@ from florin.kernel.jobs import Job, Jobs, Periodic, PerTenant, every
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
 from florin.ledger.clearing.service import tell_overdue
+from florin.ledger.proof.service import prove
 from florin.ledger.seals.service import Seals, seal_all
 from florin.ledger.service import Ledger, expire_holds
 from florin.ledger.times.service import project_due
@@ -37,6 +38,7 @@ def jobs_of(rooms: Rooms) -> list[Job]:
         PerTenant("ledger.project", every(5), lambda tenant_id: project_due(ledger, tenant_id)),
         PerTenant("ledger.tell_overdue", every(3600), lambda tenant_id: tell_overdue(ledger, tenant_id)),
         PerTenant("ledger.seal", every(10), lambda tenant_id: seal_all(rooms[Seals], tenant_id)),
+        PerTenant("ledger.prove", every(5), lambda tenant_id: prove(ledger, tenant_id)),
         Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
         Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
     ]

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(8, ge=2, le=200)
     """Database connections of one API process. Grouped writes need few."""
 
-    max_body_bytes: int = Field(256 * 1024, ge=1024)
+    max_body_bytes: int = Field(1024 * 1024, ge=1024)
     """A larger request body is refused with 413 before it is read whole."""
 
     rate_limit_per_minute: int = Field(1_000, ge=0, le=1_000_000_000)

@@ -122,13 +122,14 @@ LIMIT :limit;
 -- Whether there is such an account.
 SELECT true FROM ledger.accounts WHERE tenant_id = :tenant_id AND id = :id;
 
--- name: transfer_ids(tenant_id, starting_after, kind, since, until, limit)
+-- name: transfer_ids(tenant_id, starting_after, kind, correlation_id, since, until, limit)
 -- A page of transfers' ids, newest first.
 SELECT t.id
 FROM ledger.transfers t
 WHERE t.tenant_id = :tenant_id
   AND (:starting_after::uuid IS NULL OR t.id < :starting_after)
   AND (:kind::text IS NULL OR t.kind = :kind)
+  AND (:correlation_id::text IS NULL OR t.correlation_id = :correlation_id)
   AND (:since::timestamptz IS NULL
        OR (t.recorded_at >= :since AND t.id >= kernel.uuid_floor(:since::timestamptz - interval '1 day')))
   AND (:until::timestamptz IS NULL
@@ -136,7 +137,7 @@ WHERE t.tenant_id = :tenant_id
 ORDER BY t.id DESC
 LIMIT :limit;
 
--- name: transfer_ids_of_account(tenant_id, account_id, starting_after, kind, since, until, limit)
+-- name: transfer_ids_of_account(tenant_id, account_id, starting_after, kind, correlation_id, since, until, limit)
 -- A page of the ids of transfers that moved money on one account, in the order of its entries, newest first.
 SELECT e.transfer_id
 FROM ledger.entries e
@@ -146,6 +147,7 @@ WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
       SELECT s.entry_seqs[array_position(s.account_ids, :account_id)]
       FROM ledger.transfers s WHERE s.tenant_id = :tenant_id AND s.id = :starting_after))
   AND (:kind::text IS NULL OR t.kind = :kind)
+  AND (:correlation_id::text IS NULL OR t.correlation_id = :correlation_id)
   AND (:since::timestamptz IS NULL
        OR (e.recorded_at >= :since AND e.transfer_id >= kernel.uuid_floor(:since::timestamptz - interval '1 day')))
   AND (:until::timestamptz IS NULL

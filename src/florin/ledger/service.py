@@ -325,6 +325,7 @@ async def transfers(
     account_id: UUID | None = None,
     starting_after: UUID | None = None,
     kind: TransferKind | None = None,
+    correlation_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> list[Transfer]:
@@ -337,6 +338,7 @@ async def transfers(
             limit=limit,
             starting_after=starting_after,
             kind=kind,
+            correlation_id=correlation_id,
             since=since,
             until=until,
         )

@@ -231,7 +231,7 @@ FIND: ArrayFunction[UUID, Transfer] = ArrayFunction(
 async def transfer_page(
     connection: Connection, tenant_id: int, *, account_id: UUID | None, **filters: Any
 ) -> list[Transfer]:
-    """Transfers, newest first: `limit`, `starting_after`, `kind`, `since`, `until`.
+    """Transfers, newest first: `limit`, `starting_after`, `kind`, `correlation_id`, `since`, `until`.
 
     With `account_id`: those that moved money on it, in the order of its entries.
     """

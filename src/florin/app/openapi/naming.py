@@ -38,6 +38,10 @@ TAGS: Final[list[dict[str, Any]]] = [
         "name": "Seals",
         "description": "Signed heads of the transfer log (RFC 6962), and proofs that need nothing but a key.",
     },
+    {
+        "name": "Proof",
+        "description": "How far the books have been verified against their own log, and what was found.",
+    },
     {"name": "Tenant", "description": "The tenant that the key belongs to, its parts and its usage."},
     {"name": "Partners", "description": "Those who call the API in the tenant's name."},
     {"name": "Customers", "description": "Those who pay."},

@@ -170,7 +170,7 @@ _WRONG_LIMIT: Final = InvalidRequest(
 )
 ALIKE: Final[dict[int, Refusal]] = {
     401: Unauthenticated(),
-    413: TooLarge("the body has 300000 bytes; 262144 are allowed"),
+    413: TooLarge("the body has 2000000 bytes; 1048576 are allowed"),
     415: UnsupportedMediaType(param="Content-Type"),
     429: TooManyRequests(),
     503: Unavailable(),

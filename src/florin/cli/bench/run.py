@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from florin.cli.bench import posting, scripts
+from florin.cli.bench.growth import growth, verify
 from florin.cli.bench.history import history
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
 from florin.cli.bench.seals import seal_at_once
@@ -76,6 +77,9 @@ class Bench:
     progress: Progress
     one: Books
     many: Sequence[Books]
+    full: Books | None = None
+    """Books of millions of entries, once a part has needed them."""
+
     lines: list[Line] = field(default_factory=list)
 
     def add(self, name: str, label: str, value: float, unit: str, target: float | None = None) -> float:
@@ -303,6 +307,8 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "payments": payments,
     "users": users,
     "history": history,
+    "growth": growth,
+    "verify": verify,
     "start": start,
     "seals": seals,
 }

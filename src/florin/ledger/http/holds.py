@@ -47,6 +47,7 @@ async def place_hold(call: Write, body: HoldRequest) -> Any:
             currency=body.currency,
             description=body.description,
             metadata=body.metadata,
+            origin=body.origin(),
             expires_at=body.expires_at,
         ),
     )
@@ -106,6 +107,7 @@ async def post_hold(call: Write, hold_id: HoldId, body: HoldPostRequest | None =
             legs=render.legs_of(asked.legs or ()),
             description=asked.description,
             metadata=asked.metadata,
+            origin=asked.origin(),
         ),
     )
     return render.transfer(told(call, posted))
@@ -132,6 +134,7 @@ async def void_hold(call: Write, hold_id: HoldId, body: NoteRequest | None = Non
             action=HoldAction.VOID,
             description=note.description,
             metadata=note.metadata,
+            origin=note.origin(),
         ),
     )
     return render.transfer(told(call, voided))

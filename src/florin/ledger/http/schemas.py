@@ -151,12 +151,11 @@ class LegRequest(Request):
     amount: AmountMinor
 
 
-class OriginRequest(Request):
-    """Where a transfer comes from, and when it counts."""
+class LineRequest(Request):
+    """Where a line of the log comes from, in the caller's own words."""
 
     description: Description | None = None
     metadata: Metadata | None = None
-    effective_at: Instant | None = Field(None, description="When it counts. Default: when it is recorded.")
     correlation_id: Correlation | None = Field(None, description="What it belongs to: an order, a payment.")
     causation_id: Correlation | None = Field(None, description="What led to it: an event, a request.")
 
@@ -165,6 +164,12 @@ class OriginRequest(Request):
         if self.correlation_id is None and self.causation_id is None and not more:
             return NOWHERE
         return Origin(self.correlation_id, self.causation_id, **more)
+
+
+class OriginRequest(LineRequest):
+    """Where a transfer comes from, and when it counts."""
+
+    effective_at: Instant | None = Field(None, description="When it counts. Default: when it is recorded.")
 
 
 class TransferRequest(OriginRequest):
@@ -194,21 +199,16 @@ class SetRequest(Request):
     transfers: list[TransferRequest] = Field(min_length=1, max_length=MAX_BATCH)
 
 
-class HoldRequest(Request):
+class HoldRequest(LineRequest):
     """Legs that balance per currency, to be reserved."""
 
     legs: list[LegRequest] = Field(min_length=2, max_length=MAX_LEGS)
     currency: CurrencyCode | None = Field(None, description="The currency that all accounts must have.")
     expires_at: Instant | None = Field(None, description="When what is still reserved is released.")
-    description: Description | None = None
-    metadata: Metadata | None = None
 
 
-class NoteRequest(Request):
-    """What to write beside a reversal or a void."""
-
-    description: Description | None = None
-    metadata: Metadata | None = None
+class NoteRequest(LineRequest):
+    """What to write beside the void of a hold."""
 
 
 class ReversalRequest(OriginRequest):

@@ -23,6 +23,7 @@ from florin.ledger.http.dry_run_schemas import DRY_RUN
 from florin.ledger.http.schemas import (
     BatchRequest,
     BatchResponse,
+    Correlation,
     ReversalRequest,
     TransferRequest,
     TransferResponse,
@@ -126,6 +127,9 @@ async def list_transfers(
         AccountId | None, Query(description="Only those that moved money on this account.")
     ] = None,
     kind: TransferKind | None = None,
+    correlation_id: Annotated[
+        Correlation | None, Query(description="Only those that belong together under this id.")
+    ] = None,
     since: Annotated[Instant | None, Query(alias="from", description="Recorded at or after this.")] = None,
     until: Annotated[Instant | None, Query(alias="to", description="Recorded before this.")] = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -139,6 +143,7 @@ async def list_transfers(
         account_id=account,
         starting_after=starting_after,
         kind=kind,
+        correlation_id=correlation_id,
         since=since,
         until=until,
     )

@@ -1,5 +1,6 @@
 """The ledger over HTTP."""
 
 from florin.ledger.http import accounts, holds, transfers
+from florin.ledger.reports.http import router as reports
 
-routers = (accounts.router, accounts.lean, transfers.router, transfers.lean, holds.router)
+routers = (accounts.router, accounts.lean, transfers.router, transfers.lean, holds.router, reports)

@@ -4,7 +4,7 @@ Entries are never changed, so whoever knows up to when he reads (`Period.known_a
 transactions as he likes: a slow reader of a long statement holds neither a connection nor a snapshot.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
@@ -128,8 +128,7 @@ async def statement(
                 yield batch
         if balance_minor != section.closing_minor:
             raise BooksDoNotAddUp(
-                f"account {section.head.id}: {balance_minor} by its entries,"
-                f" {section.closing_minor} by their sums"
+                f"account {section.head.id}: {balance_minor} by its entries, not {section.closing_minor}"
             )
         yield SectionEnd(section)
     yield totals
@@ -151,72 +150,30 @@ async def _lines(
                 return
             notes = await store.notes(connection, tenant_id, [line.transfer_id for line in page])
             if against:
-                ids = {one for note in notes.values() for one in note.account_ids}
+                ids = {one for note in notes.values() for one in note.account_ids} - {head.id}
                 others = await store.heads(connection, tenant_id, list(ids))
         batch = []
         for raw in page:
-            note = notes[raw.transfer_id]
             balance_minor += head.sign * raw.amount_minor
-            batch.append(
-                Line(
-                    raw.seq,
-                    raw.transfer_id,
-                    note.kind,
-                    raw.recorded_at,
-                    raw.effective_at,
-                    raw.amount_minor,
-                    balance_minor,
-                    note.description,
-                    note.correlation_id,
-                    tuple([others[one].code for one in note.account_ids if one in others and one != head.id]),
-                )
-            )
-        yield batch
-        if balance_minor != section.closing_minor:
-            raise BooksDoNotAddUp(
-                f"account {section.head.id}: {balance_minor} by its entries,"
-                f" {section.closing_minor} by their sums"
-            )
-        yield SectionEnd(section)
-    yield totals
-
-
-async def _lines(
-    ledger: Ledger, tenant_id: int, section: Section, period: Period, *, against: bool
-) -> AsyncIterator[list[Line]]:
-    head = section.head
-    balance_minor = section.opening_minor
-    cursor: store.Cursor | None = None
-    while True:
-        others: dict[UUID, Head] = {}
-        async with ledger.database.tenant(tenant_id) as connection:
-            page, cursor = await store.lines(
-                connection, tenant_id, head.id, period, after=cursor, limit=LINES_PER_PAGE
-            )
-            if not page:
-                return
-            notes = await store.notes(connection, tenant_id, [line.transfer_id for line in page])
-            if against:
-                ids = {one for note in notes.values() for one in note.account_ids}
-                others = await store.heads(connection, tenant_id, list(ids))
-        batch = []
-        for raw in page:
-            note = notes[raw.transfer_id]
-            balance_minor += head.sign * raw.amount_minor
-            batch.append(
-                Line(
-                    *raw[:2],
-                    note.kind,
-                    *raw[2:],
-                    balance_minor,
-                    note.description,
-                    note.correlation_id,
-                    tuple([others[one].code for one in note.account_ids if one in others and one != head.id]),
-                )
-            )
+            batch.append(_line(raw, notes[raw.transfer_id], balance_minor, others))
         yield batch
         if len(page) < LINES_PER_PAGE:
             return
+
+
+def _line(raw: store.RawLine, note: store.Note, balance_minor: int, others: Mapping[UUID, Head]) -> Line:
+    return Line(
+        raw.seq,
+        raw.transfer_id,
+        note.kind,
+        raw.recorded_at,
+        raw.effective_at,
+        raw.amount_minor,
+        balance_minor,
+        note.description,
+        note.correlation_id,
+        tuple([others[one].code for one in note.account_ids if one in others]),
+    )
 
 
 async def collected(parts: AsyncIterator[Part], *, max_lines: int, format: str) -> list[Part]:
@@ -259,7 +216,7 @@ async def trial_balance(
     """Rows and, last, the totals: over the whole books, debits equal credits in all three pairs.
 
     Args:
-        depth: None: a row per account. Else a row per node of the chart down to it and per currency: a node is
+        depth: None: a row per account. Else a row per node of the chart down to it and currency: a node is
             the beginning of codes up to a colon (`assets:bank` has depth 2) and sums all accounts at or below
             it. Rows of several depths count the same money; the totals count it once.
 

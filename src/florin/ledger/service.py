@@ -53,6 +53,7 @@ from florin.ledger.model import (
 )
 from florin.ledger.policy import check_distinct, check_legs
 from florin.ledger.posting import BALANCES, POST, REVERSE, SETTLE
+from florin.ledger.times import store as times
 
 RESERVED_PREFIXES: Final = ("partner:", "provider:")
 
@@ -67,6 +68,12 @@ class Ledger:
         self.reversing = Coalescer(database, REVERSE)
         self.balances = Coalescer(database, BALANCES)
         self.finding = Coalescer(database, store.FIND)
+        self.balances_at = Coalescer(database, times.BALANCES_AT)
+        # Each of these is a query of its own; a few may be under way at a time.
+        self.statements = Coalescer(database, times.STATEMENT, flights=4, max_items=1)
+        self.recorded_pages = Coalescer(database, times.RECORDED_PAGE, flights=4, max_items=1)
+        self.effective_pages = Coalescer(database, times.EFFECTIVE_PAGE, flights=4, max_items=1)
+        self.restated_pages = Coalescer(database, times.RESTATED_PAGE, flights=4, max_items=1)
         self.system_accounts: dict[tuple[int, str], UUID] = {}
 
 

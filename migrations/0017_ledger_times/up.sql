@@ -1,0 +1,685 @@
+-- The two times of the books: balances and statements of the past, the projections that make them fast, and the
+-- closing of periods.
+
+-- Sums of dated entries by the time at which they count (day, month) and by stretches of the order in which they were
+-- recorded: whoever asks what was known by some entry adds up whole stretches before it.
+DROP TABLE ledger.dated_totals;
+CREATE TABLE ledger.dated_totals (
+    tenant_id   integer NOT NULL,
+    account_id  uuid    NOT NULL,
+    span        integer NOT NULL,        -- entries in a stretch; 0: all that are projected
+    stretch     bigint  NOT NULL,        -- holds entries stretch * span + 1 to (stretch + 1) * span
+    grain       text    NOT NULL,
+    starts      date    NOT NULL,        -- of the day or the month (UTC)
+    amount      bigint  NOT NULL,        -- normal side positive
+    CONSTRAINT dated_totals_pkey PRIMARY KEY (tenant_id, account_id, span, stretch, grain, starts),
+    CONSTRAINT dated_totals_span_known CHECK (span IN (0, 1024, 32768, 1048576)),
+    CONSTRAINT dated_totals_grain_known CHECK (grain IN ('day', 'month'))
+);
+CALL kernel.isolate('ledger.dated_totals');
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.dated_totals TO florin_app;
+GRANT SELECT ON ledger.dated_totals TO florin_readonly;
+
+-- Up to which transfer accounts have been looked for whose projections are due.
+ALTER TABLE ledger.books ADD COLUMN projected_before uuid;
+
+-- Where accounts stood, in the order of recording, at instants of recording.
+--   p_at   per account; null: now. An account may be asked for several times
+-- Returns per item the last entry by then (0: none), the balance after it, and the last snapshot before it with
+-- what dated entries up to there add up to (base_seq 0: none). Nulls where there is no such account.
+--
+-- A snapshot stands at every 128th entry up to projections.through, so at most 127 entries are left to look at. Where the
+-- projections are behind, or missing, the entry is found by bisection: recorded_at never falls from one entry to the
+-- next. Ids carry their time to within a day, which leaves out whole partitions.
+CREATE FUNCTION ledger.stand_at(
+    p_tenant    integer,
+    p_accounts  uuid[],
+    p_at        timestamptz[],
+    OUT types        text[],
+    OUT currencies   text[],
+    OUT dated        boolean[],
+    OUT seqs         bigint[],
+    OUT balances     bigint[],
+    OUT last_seqs    bigint[],
+    OUT base_seqs    bigint[],
+    OUT base_dated   bigint[]
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    c_every  CONSTANT bigint := 128;
+    v_from   bigint[];
+    v_to     bigint[];
+    v_low    bigint;
+    v_high   bigint;
+    v_mid    bigint;
+    v_seen   record;
+BEGIN
+    IF p_tenant IS DISTINCT FROM current_setting('app.tenant_id')::integer THEN
+        PERFORM kernel.require_tenant(p_tenant);
+    END IF;
+    SELECT array_agg(a.type ORDER BY w.item), array_agg(a.currency ORDER BY w.item), array_agg(a.dated ORDER BY w.item),
+           array_agg(CASE WHEN a.last_entry_at > w.at THEN coalesce(e.seq, s.seq, 0) ELSE a.entry_seq END ORDER BY w.item),
+           array_agg(CASE WHEN a.last_entry_at > w.at THEN coalesce(e.balance_after, s.balance, 0) ELSE a.balance END
+                     ORDER BY w.item),
+           array_agg(a.entry_seq ORDER BY w.item),
+           array_agg(coalesce(s.seq, 0) ORDER BY w.item), array_agg(coalesce(s.dated, 0) ORDER BY w.item),
+           array_agg(coalesce(s.seq, 0) ORDER BY w.item),
+           array_agg(CASE WHEN a.last_entry_at > w.at AND p.seq - coalesce(s.seq, 0) > c_every THEN p.seq END ORDER BY w.item)
+    INTO types, currencies, dated, seqs, balances, last_seqs, base_seqs, base_dated, v_from, v_to
+    FROM unnest(p_accounts, p_at) WITH ORDINALITY AS w (account, at, item)
+    LEFT JOIN ledger.accounts a ON a.tenant_id = p_tenant AND a.id = ANY (p_accounts) AND a.id = w.account
+    LEFT JOIN LATERAL (
+        SELECT n.seq, n.balance, n.dated, n.recorded_at
+        FROM ledger.snapshots n
+        WHERE n.tenant_id = p_tenant AND n.account_id = w.account
+          AND n.recorded_at <= CASE WHEN a.last_entry_at > w.at THEN w.at WHEN a.dated THEN 'infinity' END
+        ORDER BY n.recorded_at DESC, n.seq DESC
+        LIMIT 1
+    ) s ON true
+    LEFT JOIN LATERAL (
+        -- The first entry that is known to be too late: the next snapshot, else the last entry.
+        SELECT CASE WHEN coalesce(s.seq, 0) + c_every <= j.through THEN coalesce(s.seq, 0) + c_every ELSE a.entry_seq END AS seq
+        FROM (SELECT (SELECT through FROM ledger.projections
+                      WHERE tenant_id = p_tenant AND account_id = w.account AND a.last_entry_at > w.at) AS through) j
+    ) p ON true
+    LEFT JOIN LATERAL (
+        SELECT f.seq, f.balance_after
+        FROM ledger.all_entries f
+        WHERE f.tenant_id = p_tenant AND f.account_id = w.account
+          AND f.seq > coalesce(s.seq, 0)
+          AND f.seq < CASE WHEN a.last_entry_at > w.at AND p.seq - coalesce(s.seq, 0) <= c_every THEN p.seq END
+          AND f.transfer_id >= kernel.uuid_floor(coalesce(s.recorded_at, '2000-01-01') - interval '1 day')
+          AND f.transfer_id < kernel.uuid_floor(w.at + interval '1 day')
+          AND f.recorded_at <= w.at
+        ORDER BY f.seq DESC
+        LIMIT 1
+    ) e ON true;
+
+    IF array_remove(v_to, NULL) <> '{}' THEN
+        FOR i IN 1 .. cardinality(p_accounts) LOOP
+            CONTINUE WHEN v_to[i] IS NULL;
+            v_low := v_from[i];
+            v_high := v_to[i];
+            WHILE v_high - v_low > 1 LOOP
+                v_mid := (v_low + v_high) / 2;
+                SELECT f.recorded_at, f.balance_after INTO STRICT v_seen
+                FROM ledger.all_entries f
+                WHERE f.tenant_id = p_tenant AND f.account_id = p_accounts[i] AND f.seq = v_mid;
+                IF v_seen.recorded_at <= p_at[i] THEN
+                    v_low := v_mid;
+                    seqs[i] := v_mid;
+                    balances[i] := v_seen.balance_after;
+                ELSE
+                    v_high := v_mid;
+                END IF;
+            END LOOP;
+        END LOOP;
+    END IF;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.stand_at(integer, uuid[], timestamptz[]) TO florin_app;
+
+-- Per account the last entry that was recorded by then; 0: none, null: there is no such account.
+CREATE FUNCTION ledger.seq_at(p_tenant integer, p_accounts uuid[], p_at timestamptz[]) RETURNS bigint[]
+LANGUAGE sql STABLE
+RETURN (SELECT s.seqs FROM ledger.stand_at(p_tenant, p_accounts, p_at) s);
+GRANT EXECUTE ON FUNCTION ledger.seq_at(integer, uuid[], timestamptz[]) TO florin_app;
+
+-- What one account's dated entries up to p_seq add up to that count by p_effective; normal side positive.
+-- Months, days and one part of a day by the projections; then at most 1,023 entries, and those not projected yet.
+CREATE FUNCTION ledger.dated_until(p_tenant integer, p_account uuid, p_effective timestamptz, p_seq bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    c_day     CONSTANT date := (p_effective AT TIME ZONE 'UTC')::date;
+    c_month   CONSTANT date := date_trunc('month', c_day::timestamp)::date;
+    c_dawn    CONSTANT timestamptz := c_day::timestamp AT TIME ZONE 'UTC';
+    -- The shorter part of the day is counted; the day's own total stands for the other.
+    c_late    CONSTANT boolean := p_effective - c_dawn >= interval '12 hours';
+    v_through bigint;
+    v_sign    integer;
+    v_sum     bigint;
+    v_part    bigint;
+    v_tail    bigint;
+BEGIN
+    SELECT coalesce(j.through, 0), CASE WHEN a.type IN ('asset', 'expense') THEN 1 ELSE -1 END INTO v_through, v_sign
+    FROM ledger.accounts a
+    LEFT JOIN ledger.projections j ON j.tenant_id = p_tenant AND j.account_id = p_account
+    WHERE a.tenant_id = p_tenant AND a.id = p_account;
+    IF p_seq >= v_through THEN
+        SELECT sum(t.amount) INTO v_sum
+        FROM (VALUES ('month', '-infinity'::date, c_month), ('day', c_month, c_day + c_late::integer)) AS g (grain, since, until)
+        CROSS JOIN LATERAL (
+            SELECT d.amount FROM ledger.dated_totals d
+            WHERE d.tenant_id = p_tenant AND d.account_id = p_account AND d.span = 0 AND d.stretch = 0
+              AND d.grain = g.grain AND d.starts >= g.since AND d.starts < g.until
+        ) t;
+    ELSE
+        v_through := p_seq - p_seq % 1024;
+        SELECT sum(t.amount) INTO v_sum
+        FROM (SELECT 1048576 AS span, generate_series(0, p_seq / 1048576 - 1) AS stretch
+              UNION ALL SELECT 32768, generate_series(p_seq / 1048576 * 32, p_seq / 32768 - 1)
+              UNION ALL SELECT 1024, generate_series(p_seq / 32768 * 32, p_seq / 1024 - 1)) s
+        CROSS JOIN (VALUES ('month', '-infinity'::date, c_month), ('day', c_month, c_day + c_late::integer)) AS g (grain, since, until)
+        CROSS JOIN LATERAL (
+            SELECT d.amount FROM ledger.dated_totals d
+            WHERE d.tenant_id = p_tenant AND d.account_id = p_account AND d.span = s.span AND d.stretch = s.stretch
+              AND d.grain = g.grain AND d.starts >= g.since AND d.starts < g.until
+        ) t;
+    END IF;
+    IF c_late THEN
+        SELECT -sum(e.amount) INTO v_part FROM ledger.all_entries e
+        WHERE e.tenant_id = p_tenant AND e.account_id = p_account AND e.seq <= v_through
+          AND e.effective_at > p_effective AND e.effective_at < c_dawn + interval '24 hours';
+    ELSE
+        SELECT sum(e.amount) INTO v_part FROM ledger.all_entries e
+        WHERE e.tenant_id = p_tenant AND e.account_id = p_account AND e.seq <= v_through
+          AND e.effective_at >= c_dawn AND e.effective_at <= p_effective;
+    END IF;
+    SELECT sum(e.amount) INTO v_tail FROM ledger.all_entries e
+    WHERE e.tenant_id = p_tenant AND e.account_id = p_account AND e.seq > v_through AND e.seq <= p_seq
+      AND e.effective_at <= p_effective;
+    RETURN coalesce(v_sum, 0) + v_sign * (coalesce(v_part, 0) + coalesce(v_tail, 0));
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.dated_until(integer, uuid, timestamptz, bigint) TO florin_app;
+
+-- Balances of the past: what counts by p_effective of what was recorded by p_known, each null for now.
+--   seq     the last entry recorded by the earlier of the two; known_seq: the last entry recorded by p_known
+-- No row where there is no such account.
+CREATE FUNCTION ledger.balances_at(
+    p_tenant     integer,
+    p_accounts   uuid[],
+    p_effective  timestamptz[],
+    p_known      timestamptz[]
+) RETURNS TABLE (item integer, type text, currency text, balance bigint, seq bigint, known_seq bigint)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_at     timestamptz[];
+    v_then   record;
+    v_known  bigint[];
+    v_moved  bigint;
+BEGIN
+    SELECT array_agg(least(w.effective, w.known) ORDER BY w.item) INTO v_at
+    FROM unnest(p_effective, p_known) WITH ORDINALITY AS w (effective, known, item);
+    v_then := ledger.stand_at(p_tenant, p_accounts, v_at);
+    v_known := v_then.last_seqs;
+    IF v_at = p_known THEN
+        v_known := v_then.seqs;
+    ELSIF array_remove(p_known, NULL) <> '{}' THEN
+        v_known := ledger.seq_at(p_tenant, p_accounts, p_known);
+    END IF;
+    IF true = ANY (v_then.dated) THEN
+        FOR i IN 1 .. cardinality(p_accounts) LOOP
+            CONTINUE WHEN v_then.dated[i] IS NOT TRUE;
+            -- Of the entries recorded by then the ordinary ones; of all that are known those dated to count by then.
+            SELECT sum(CASE WHEN v_then.types[i] IN ('asset', 'expense') THEN e.amount ELSE -e.amount END) INTO v_moved
+            FROM ledger.all_entries e
+            WHERE e.tenant_id = p_tenant AND e.account_id = p_accounts[i]
+              AND e.seq > v_then.base_seqs[i] AND e.seq <= v_then.seqs[i] AND e.effective_at IS NOT NULL;
+            v_then.balances[i] := v_then.balances[i] - v_then.base_dated[i] - coalesce(v_moved, 0)
+                + ledger.dated_until(p_tenant, p_accounts[i], coalesce(p_effective[i], clock_timestamp()), v_known[i]);
+        END LOOP;
+    END IF;
+    RETURN QUERY
+    SELECT w.item::integer, w.type, w.currency, w.balance, w.seq, w.known_seq
+    FROM unnest(v_then.types, v_then.currencies, v_then.balances, v_then.seqs, v_known) WITH ORDINALITY
+        AS w (type, currency, balance, seq, known_seq, item)
+    WHERE w.type IS NOT NULL;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.balances_at(integer, uuid[], timestamptz[], timestamptz[]) TO florin_app;
+
+-- A statement without its lines. `seq` counts ordinary entries: those of the period are first_seq to last_seq.
+--   p_axis   'recorded' or 'effective'; p_since inclusive, p_until exclusive, on that axis; p_known null: now
+CREATE FUNCTION ledger.statement(
+    p_tenant   integer,
+    p_account  uuid,
+    p_axis     text,
+    p_since    timestamptz,
+    p_until    timestamptz,
+    p_known    timestamptz
+) RETURNS TABLE (
+    code text, name text, type text, currency text, opening_balance bigint, closing_balance bigint,
+    first_seq bigint, last_seq bigint, known_seq bigint, dated boolean
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    -- Instants are whole microseconds: "before this" is "by the one before".
+    v_at      timestamptz[];
+    v_edges   record;
+    v_known   bigint;
+BEGIN
+    v_at := ARRAY[p_since - interval '1 microsecond', p_until - interval '1 microsecond'];
+    IF p_axis = 'effective' THEN
+        SELECT array_agg(b.balance ORDER BY b.item) AS balances, array_agg(b.seq ORDER BY b.item) AS seqs,
+               max(b.known_seq) AS known_seq
+        INTO v_edges
+        FROM ledger.balances_at(p_tenant, ARRAY[p_account, p_account], v_at, ARRAY[p_known, p_known]) b;
+        v_known := v_edges.known_seq;
+    ELSE
+        v_edges := ledger.stand_at(p_tenant, ARRAY[p_account, p_account, p_account],
+                                   ARRAY[least(v_at[1], p_known), least(v_at[2], p_known), p_known]);
+        v_known := v_edges.seqs[3];
+    END IF;
+    RETURN QUERY
+    SELECT a.code, d.name, a.type, a.currency, v_edges.balances[1], v_edges.balances[2],
+           v_edges.seqs[1] + 1, v_edges.seqs[2], v_known, a.dated
+    FROM ledger.accounts a
+    JOIN ledger.account_details d ON d.tenant_id = p_tenant AND d.account_id = p_account
+    WHERE a.tenant_id = p_tenant AND a.id = p_account;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.statement(integer, uuid, text, timestamptz, timestamptz, timestamptz) TO florin_app;
+
+-- A page of a statement's lines in the order of recording: entries p_first to p_last.
+--   p_since, p_until   no entry of the page was recorded outside these: whole partitions are left out
+CREATE FUNCTION ledger.lines_recorded(
+    p_tenant   integer,
+    p_account  uuid,
+    p_first    bigint,
+    p_last     bigint,
+    p_since    timestamptz,
+    p_until    timestamptz
+) RETURNS TABLE (
+    seq bigint, transfer_id uuid, kind text, amount bigint, balance_after bigint, recorded_at timestamptz,
+    effective_at timestamptz, related_id uuid, description text, correlation_id text, metadata jsonb
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.seq, e.transfer_id, t.kind, e.amount, e.balance_after, e.recorded_at,
+           coalesce(e.effective_at, e.recorded_at), t.related_id, t.description, t.correlation_id, t.metadata
+    FROM ledger.all_entries e
+    JOIN ledger.all_transfers t ON t.tenant_id = p_tenant AND t.id = e.transfer_id
+    WHERE e.tenant_id = p_tenant AND e.account_id = p_account AND e.seq BETWEEN p_first AND p_last
+      AND e.transfer_id >= kernel.uuid_floor(greatest(p_since, '2000-01-01') - interval '1 day')
+      AND e.transfer_id < kernel.uuid_floor(p_until + interval '1 day')
+    ORDER BY e.seq;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.lines_recorded(integer, uuid, bigint, bigint, timestamptz, timestamptz) TO florin_app;
+
+-- A page of a statement's lines in the order in which they count. Two ordered streams meet: ordinary entries, which
+-- count when they were recorded, and dated ones.
+--   p_first, p_last    the ordinary entries still to come
+--   p_after, p_after_seq   the dated ones come after this; p_until: before this; p_known_seq: entries that are known
+CREATE FUNCTION ledger.lines_effective(
+    p_tenant     integer,
+    p_account    uuid,
+    p_first      bigint,
+    p_last       bigint,
+    p_after      timestamptz,
+    p_after_seq  bigint,
+    p_until      timestamptz,
+    p_known_seq  bigint,
+    p_limit      integer
+) RETURNS TABLE (
+    seq bigint, transfer_id uuid, kind text, amount bigint, balance_after bigint, recorded_at timestamptz,
+    effective_at timestamptz, related_id uuid, description text, correlation_id text, metadata jsonb, dated boolean
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.seq, e.transfer_id, t.kind, e.amount, e.balance_after, e.recorded_at, e.at, t.related_id, t.description,
+           t.correlation_id, t.metadata, e.dated
+    FROM (
+        SELECT u.* FROM (
+            (SELECT o.seq, o.transfer_id, o.amount, o.balance_after, o.recorded_at, o.recorded_at AS at, false AS dated
+             FROM ledger.all_entries o
+             WHERE o.tenant_id = p_tenant AND o.account_id = p_account AND o.seq BETWEEN p_first AND p_last
+               AND o.effective_at IS NULL
+             ORDER BY o.seq
+             LIMIT p_limit)
+            UNION ALL
+            (SELECT d.seq, d.transfer_id, d.amount, d.balance_after, d.recorded_at, d.effective_at, true
+             FROM ledger.all_entries d
+             WHERE d.tenant_id = p_tenant AND d.account_id = p_account AND d.seq <= p_known_seq
+               AND d.effective_at >= p_after AND d.effective_at < p_until
+               AND (d.effective_at > p_after OR d.seq > p_after_seq)
+             ORDER BY d.effective_at, d.seq
+             LIMIT p_limit)
+        ) u
+        ORDER BY u.at, u.seq
+        LIMIT p_limit
+    ) e
+    JOIN ledger.all_transfers t ON t.tenant_id = p_tenant AND t.id = e.transfer_id
+    ORDER BY e.at, e.seq;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.lines_effective(integer, uuid, bigint, bigint, timestamptz, bigint, timestamptz, bigint,
+    integer) TO florin_app;
+
+-- What has changed the balance of one moment since it was known: the entries after p_known_seq that count by
+-- p_effective, in the order of recording.
+--   p_last_ordinary   the last entry recorded by p_effective: ordinary entries up to it count
+--   p_last_seq        the last entry to look at
+--   p_since           no entry after p_known_seq was recorded before this
+CREATE FUNCTION ledger.lines_restated(
+    p_tenant         integer,
+    p_account        uuid,
+    p_known_seq      bigint,
+    p_last_ordinary  bigint,
+    p_last_seq       bigint,
+    p_effective      timestamptz,
+    p_since          timestamptz,
+    p_limit          integer
+) RETURNS TABLE (
+    seq bigint, transfer_id uuid, kind text, amount bigint, balance_after bigint, recorded_at timestamptz,
+    effective_at timestamptz, related_id uuid, description text, correlation_id text, metadata jsonb
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.seq, e.transfer_id, t.kind, e.amount, e.balance_after, e.recorded_at,
+           coalesce(e.effective_at, e.recorded_at), t.related_id, t.description, t.correlation_id, t.metadata
+    FROM (
+        SELECT u.* FROM (
+            (SELECT o.* FROM ledger.all_entries o
+             WHERE o.tenant_id = p_tenant AND o.account_id = p_account
+               AND o.seq > p_known_seq AND o.seq <= p_last_ordinary AND o.effective_at IS NULL
+             ORDER BY o.seq
+             LIMIT p_limit)
+            UNION ALL
+            (SELECT d.* FROM ledger.all_entries d
+             WHERE d.tenant_id = p_tenant AND d.account_id = p_account AND d.seq > p_known_seq AND d.seq <= p_last_seq
+               AND d.effective_at <= p_effective
+               AND d.transfer_id >= kernel.uuid_floor(greatest(p_since, '2000-01-01') - interval '1 day')
+             ORDER BY d.seq
+             LIMIT p_limit)
+        ) u
+        ORDER BY u.seq
+        LIMIT p_limit
+    ) e
+    JOIN ledger.all_transfers t ON t.tenant_id = p_tenant AND t.id = e.transfer_id
+    ORDER BY e.seq;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.lines_restated(integer, uuid, bigint, bigint, bigint, timestamptz, timestamptz, integer)
+    TO florin_app;
+
+-- Which of the accounts match what clears by correlation. Who declares that an account clears says how it is
+-- matched: the account itself, else the closest node of the chart at or above its code.
+CREATE FUNCTION ledger.matched_by_correlation(p_tenant integer, p_accounts uuid[]) RETURNS uuid[]
+LANGUAGE sql STABLE
+RETURN (
+    SELECT coalesce(array_agg(a.id), '{}')
+    FROM ledger.accounts a
+    JOIN ledger.account_details d ON d.tenant_id = p_tenant AND d.account_id = ANY (p_accounts) AND d.account_id = a.id
+    LEFT JOIN LATERAL (
+        SELECT c.match_by
+        FROM ledger.chart c
+        WHERE c.tenant_id = p_tenant AND c.clears_within IS NOT NULL
+          AND c.code = ANY (ARRAY(SELECT array_to_string((string_to_array(a.code, ':'))[1:n], ':')
+                                  FROM generate_series(1, cardinality(string_to_array(a.code, ':'))) n))
+        ORDER BY length(c.code) DESC
+        LIMIT 1
+    ) above ON d.clears_within IS NULL
+    WHERE a.tenant_id = p_tenant AND a.id = ANY (p_accounts)
+      AND (d.match_by = 'correlation' OR above.match_by = 'correlation'));
+GRANT EXECUTE ON FUNCTION ledger.matched_by_correlation(integer, uuid[]) TO florin_app;
+
+-- Brings the projections of some accounts up to date: snapshots, sums of dated entries, open items. Locks each account's
+-- line in ledger.projections and leaves out those that somebody else is at. Postings are not in its way, nor it in theirs.
+--   p_limit   entries per account and call: what is left is for the next call
+-- Returns how many entries it has taken in; 0: nothing is left, or all are somebody else's.
+-- Entries without a correlation are one item, under the empty name.
+CREATE FUNCTION ledger.project(p_tenant integer, p_accounts uuid[], p_limit integer DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_accounts  uuid[];
+    v_through   bigint[];
+    v_signs     integer[];
+    v_from      bigint[];      -- where the look begins: the last snapshot, for what dated entries add up to
+    v_dated     bigint[];
+    v_reached   bigint[];
+    v_matched   uuid[];
+BEGIN
+    PERFORM kernel.require_tenant(p_tenant);
+    INSERT INTO ledger.projections (tenant_id, account_id, through)
+    SELECT p_tenant, a.id, 0 FROM ledger.accounts a
+    WHERE a.tenant_id = p_tenant AND a.id = ANY (p_accounts) AND a.entry_seq > 0
+      AND NOT EXISTS (SELECT FROM ledger.projections j WHERE j.tenant_id = p_tenant AND j.account_id = a.id)
+    ORDER BY a.id
+    ON CONFLICT DO NOTHING;
+    SELECT array_agg(l.account_id), array_agg(l.through) INTO v_accounts, v_through
+    FROM (
+        SELECT j.account_id, j.through FROM ledger.projections j
+        WHERE j.tenant_id = p_tenant AND j.account_id = ANY (p_accounts)
+        ORDER BY j.account_id
+        FOR UPDATE SKIP LOCKED
+    ) l;
+    -- Under the locks. Whoever has read an account's last number sees all its entries up to there.
+    SELECT array_agg(l.account ORDER BY l.account), array_agg(l.through ORDER BY l.account),
+           array_agg(least(a.entry_seq, l.through + p_limit) ORDER BY l.account),
+           array_agg(CASE WHEN a.type IN ('asset', 'expense') THEN 1 ELSE -1 END ORDER BY l.account),
+           array_agg(coalesce(s.seq, 0) ORDER BY l.account), array_agg(coalesce(s.dated, 0) ORDER BY l.account)
+    INTO v_accounts, v_through, v_reached, v_signs, v_from, v_dated
+    FROM unnest(v_accounts, v_through) AS l (account, through)
+    JOIN ledger.accounts a ON a.tenant_id = p_tenant AND a.id = ANY (v_accounts) AND a.id = l.account
+    LEFT JOIN LATERAL (
+        SELECT n.seq, n.dated FROM ledger.snapshots n
+        WHERE n.tenant_id = p_tenant AND n.account_id = l.account
+        ORDER BY n.recorded_at DESC, n.seq DESC
+        LIMIT 1
+    ) s ON true
+    WHERE a.entry_seq > l.through;
+    IF v_accounts IS NULL THEN
+        RETURN 0;
+    END IF;
+
+    INSERT INTO ledger.snapshots (tenant_id, account_id, recorded_at, seq, balance, dated)
+    SELECT p_tenant, r.account, r.recorded_at, r.seq, r.balance_after, r.dated
+    FROM (
+        SELECT l.account, e.seq, e.recorded_at, e.balance_after,
+               l.dated + coalesce(sum(l.sign * e.amount) FILTER (WHERE e.effective_at IS NOT NULL)
+                                  OVER (PARTITION BY l.account ORDER BY e.seq), 0) AS dated
+        FROM unnest(v_accounts, v_from, v_reached, v_signs, v_dated) AS l (account, start, reached, sign, dated)
+        CROSS JOIN LATERAL (
+            SELECT f.* FROM ledger.all_entries f
+            WHERE f.tenant_id = p_tenant AND f.account_id = l.account AND f.seq > l.start AND f.seq <= l.reached
+        ) e
+    ) r
+    WHERE r.seq % 128 = 0;
+
+    INSERT INTO ledger.dated_totals AS d (tenant_id, account_id, span, stretch, grain, starts, amount)
+    SELECT p_tenant, l.account, s.span, CASE s.span WHEN 0 THEN 0 ELSE (e.seq - 1) / s.span END AS stretch, g.grain,
+           date_trunc(g.grain, e.effective_at, 'UTC') AT TIME ZONE 'UTC' AS starts, sum(l.sign * e.amount)
+    FROM unnest(v_accounts, v_through, v_reached, v_signs) AS l (account, through, reached, sign)
+    JOIN ledger.accounts a ON a.tenant_id = p_tenant AND a.id = ANY (v_accounts) AND a.id = l.account AND a.dated
+    CROSS JOIN LATERAL (
+        SELECT f.seq, f.amount, f.effective_at FROM ledger.all_entries f
+        WHERE f.tenant_id = p_tenant AND f.account_id = l.account AND f.seq > l.through AND f.seq <= l.reached
+          AND f.effective_at IS NOT NULL
+    ) e
+    CROSS JOIN (VALUES (0), (1024), (32768), (1048576)) AS s (span)
+    CROSS JOIN (VALUES ('day'), ('month')) AS g (grain)
+    GROUP BY 2, 3, 4, 5, 6
+    ON CONFLICT (tenant_id, account_id, span, stretch, grain, starts)
+    DO UPDATE SET amount = d.amount + excluded.amount;
+
+    v_matched := ledger.matched_by_correlation(p_tenant, v_accounts);
+    IF v_matched <> '{}' THEN
+        PERFORM ledger.project_items(p_tenant, v_matched, v_accounts, v_through, v_reached);
+    END IF;
+
+    UPDATE ledger.projections j SET through = l.reached
+    FROM unnest(v_accounts, v_reached) AS l (account, reached)
+    WHERE j.tenant_id = p_tenant AND j.account_id = ANY (v_accounts) AND j.account_id = l.account;
+    RETURN (SELECT sum(l.reached - l.through) FROM unnest(v_through, v_reached) AS l (through, reached));
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.project(integer, uuid[], integer) TO florin_app;
+
+-- Takes entries into the open items of accounts that match by correlation. An item is as old as the entry that first
+-- took it away from zero since it was last there, however the entries are divided among calls.
+--   p_matched   which of p_accounts; entries through + 1 to reached of each
+CREATE FUNCTION ledger.project_items(
+    p_tenant    integer,
+    p_matched   uuid[],
+    p_accounts  uuid[],
+    p_through   bigint[],
+    p_reached   bigint[]
+) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    INSERT INTO ledger.open_items AS o (tenant_id, account_id, correlation_id, amount, since, first_transfer, last_transfer)
+    SELECT p_tenant, z.account, z.correlation, (array_agg(z.stands ORDER BY z.seq DESC))[1],
+           -- Where it has not been at zero on the way, the item that is there keeps its beginning. Where it has come to
+           -- zero and stayed, it is deleted below, whatever its beginning.
+           CASE WHEN max(z.zero) IS NULL AND min(z.since) IS NOT NULL THEN min(z.since)
+                ELSE coalesce(min(z.recorded_at) FILTER (WHERE z.seq > coalesce(z.zero, 0)), max(z.recorded_at)) END,
+           CASE WHEN max(z.zero) IS NULL AND min(z.since) IS NOT NULL THEN (array_agg(z.first_transfer))[1]
+                ELSE coalesce((array_agg(z.transfer ORDER BY z.seq) FILTER (WHERE z.seq > coalesce(z.zero, 0)))[1],
+                              (array_agg(z.transfer ORDER BY z.seq DESC))[1]) END,
+           (array_agg(z.transfer ORDER BY z.seq DESC))[1]
+    FROM (
+        SELECT r.*, max(r.seq) FILTER (WHERE r.stands = 0) OVER (PARTITION BY r.account, r.correlation) AS zero
+        FROM (
+            SELECT l.account, c.correlation, e.seq, e.recorded_at, e.transfer_id AS transfer, i.since, i.first_transfer,
+                   coalesce(i.amount, 0) + sum(e.amount) OVER (PARTITION BY l.account, c.correlation ORDER BY e.seq) AS stands
+            FROM unnest(p_accounts, p_through, p_reached) AS l (account, through, reached)
+            CROSS JOIN LATERAL (
+                SELECT f.* FROM ledger.all_entries f
+                WHERE f.tenant_id = p_tenant AND f.account_id = l.account AND f.seq > l.through AND f.seq <= l.reached
+            ) e
+            JOIN ledger.all_transfers t ON t.tenant_id = p_tenant AND t.id = e.transfer_id
+            CROSS JOIN LATERAL (SELECT coalesce(t.correlation_id, '') AS correlation) c
+            LEFT JOIN ledger.open_items i ON i.tenant_id = p_tenant AND i.account_id = ANY (p_matched)
+                AND i.account_id = l.account AND i.correlation_id = c.correlation
+            WHERE l.account = ANY (p_matched)
+        ) r
+    ) z
+    GROUP BY z.account, z.correlation
+    ON CONFLICT (tenant_id, account_id, correlation_id) DO UPDATE
+    SET amount = excluded.amount, since = excluded.since, first_transfer = excluded.first_transfer,
+        last_transfer = excluded.last_transfer;
+    DELETE FROM ledger.open_items o
+    WHERE o.tenant_id = p_tenant AND o.account_id = ANY (p_matched) AND o.amount = 0;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.project_items(integer, uuid[], uuid[], bigint[], bigint[]) TO florin_app;
+
+-- Empties the projections of some accounts; ledger.project makes them anew. Waits for whoever is at them.
+CREATE FUNCTION ledger.unproject(p_tenant integer, p_accounts uuid[]) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
+AS $$
+BEGIN
+    PERFORM kernel.require_tenant(p_tenant);
+    PERFORM FROM ledger.projections j
+    WHERE j.tenant_id = p_tenant AND j.account_id = ANY (p_accounts)
+    ORDER BY j.account_id
+    FOR UPDATE;
+    DELETE FROM ledger.snapshots n WHERE n.tenant_id = p_tenant AND n.account_id = ANY (p_accounts);
+    DELETE FROM ledger.dated_totals d WHERE d.tenant_id = p_tenant AND d.account_id = ANY (p_accounts);
+    DELETE FROM ledger.open_items o WHERE o.tenant_id = p_tenant AND o.account_id = ANY (p_accounts);
+    UPDATE ledger.projections j SET through = 0 WHERE j.tenant_id = p_tenant AND j.account_id = ANY (p_accounts);
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.unproject(integer, uuid[]) TO florin_app;
+
+-- Accounts whose projections are worth bringing up to date, found through the transfers since the last look. An account
+-- without dated entries and open items is due when it has passed another 128th entry.
+--   p_limit   transfers to look through
+-- Returns the mark to keep once they are projected, and whether more transfers wait.
+--
+-- The mark never passes books.sealed_before, before which no transfer is still to come; where nothing seals, it stays a
+-- minute behind. Whatever commits later than that is taken in with the next entry of its account: until then its
+-- balances take a few entries more to find.
+CREATE FUNCTION ledger.due_projections(
+    p_tenant  integer,
+    p_limit   integer,
+    OUT accounts  uuid[],
+    OUT mark      uuid,
+    OUT more      boolean
+)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_mark     uuid;
+    v_sealed   uuid;
+    v_safe     uuid;
+    v_touched  uuid[];
+    v_looked   integer;
+    v_last     uuid;
+BEGIN
+    PERFORM kernel.require_tenant(p_tenant);
+    SELECT b.projected_before, b.sealed_before INTO v_mark, v_sealed FROM ledger.books b WHERE b.tenant_id = p_tenant;
+    v_safe := kernel.uuid_floor(clock_timestamp() - interval '1 minute');
+    IF v_sealed > v_safe THEN
+        v_safe := v_sealed;
+    END IF;
+    SELECT array_agg(DISTINCT u.id), count(DISTINCT w.id), (array_agg(w.id ORDER BY w.id DESC))[1]
+    INTO v_touched, v_looked, v_last
+    FROM (
+        SELECT t.id, t.account_ids FROM ledger.transfers t
+        WHERE t.tenant_id = p_tenant AND t.id >= coalesce(v_mark, '00000000-0000-0000-0000-000000000000')
+        ORDER BY t.id
+        LIMIT p_limit
+    ) w
+    CROSS JOIN LATERAL unnest(w.account_ids) AS u (id);
+    more := v_looked = p_limit AND v_last < v_safe;
+    -- The last one itself is looked at again.
+    mark := CASE WHEN more THEN v_last ELSE greatest(v_mark, v_safe) END;
+    SELECT coalesce(array_agg(a.id ORDER BY a.id), '{}') INTO accounts
+    FROM ledger.accounts a
+    LEFT JOIN ledger.projections j ON j.tenant_id = p_tenant AND j.account_id = ANY (v_touched) AND j.account_id = a.id
+    WHERE a.tenant_id = p_tenant AND a.id = ANY (v_touched)
+      AND a.entry_seq > coalesce(j.through, 0)
+      AND (a.dated OR a.entry_seq / 128 > coalesce(j.through, 0) / 128
+           OR a.id = ANY (ledger.matched_by_correlation(p_tenant, v_touched)));
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.due_projections(integer, integer) TO florin_app;
+
+-- Keeps the mark that ledger.due_projections gave, once what it named has been done. Marks only go forward.
+CREATE FUNCTION ledger.mark_projected(p_tenant integer, p_mark uuid) RETURNS void
+LANGUAGE sql
+BEGIN ATOMIC
+    INSERT INTO ledger.books AS b (tenant_id, projected_before) VALUES (p_tenant, p_mark)
+    ON CONFLICT (tenant_id) DO UPDATE SET projected_before = excluded.projected_before
+    WHERE b.projected_before IS NULL OR b.projected_before < excluded.projected_before;
+END;
+GRANT EXECUTE ON FUNCTION ledger.mark_projected(integer, uuid) TO florin_app;
+
+-- Closes the books before an instant: from the commit on, nothing more counts earlier. Waits for those who are posting
+-- and keeps new ones waiting meanwhile.
+-- Returns a refusal ('period_not_over': the instant lies ahead; 'period_already_closed': an earlier closing reaches as
+-- far; then `reaches` says how far), or when it was closed.
+CREATE FUNCTION ledger.close_period(
+    p_tenant         integer,
+    p_id             uuid,
+    p_closed_before  timestamptz,
+    p_name           text,
+    OUT refusal    text,
+    OUT reaches    timestamptz,
+    OUT closed_at  timestamptz
+)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM ledger.shut(p_tenant);
+    -- The clock is read with the door shut: what is recorded from here on is recorded later.
+    closed_at := clock_timestamp();
+    SELECT b.closed_before INTO reaches FROM ledger.books b WHERE b.tenant_id = p_tenant;
+    refusal := CASE WHEN p_closed_before > closed_at THEN 'period_not_over'
+                    WHEN p_closed_before <= reaches THEN 'period_already_closed' END;
+    IF refusal IS NOT NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO ledger.books (tenant_id, closed_before) VALUES (p_tenant, p_closed_before)
+    ON CONFLICT (tenant_id) DO UPDATE SET closed_before = excluded.closed_before;
+    INSERT INTO ledger.period_closings (tenant_id, id, closed_before, closed_at, name)
+    VALUES (p_tenant, p_id, p_closed_before, closed_at, p_name);
+    reaches := p_closed_before;
+END
+$$;
+GRANT EXECUTE ON FUNCTION ledger.close_period(integer, uuid, timestamptz, text) TO florin_app;

@@ -9,7 +9,8 @@ from florin.kernel.ids import new_id
 from florin.ledger import service as ledger_service
 from florin.ledger.model import AccountType, NewAccount, Origin, Posting, Transfer
 from florin.ledger.reports import service, store
-from florin.ledger.reports.model import WHOLE_BOOKS, By, Line, Period, Scope, Section, Total, Totals
+from florin.ledger.reports.model import WHOLE_BOOKS, Line, Period, Scope, Section, Total, Totals
+from florin.ledger.times.model import TimeAxis
 from tests.ledger.books import Books, fresh_key, legs
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -61,7 +62,7 @@ async def period(
     until: datetime | None = None,
     *,
     scope: Scope = WHOLE_BOOKS,
-    by: By = By.RECORDED,
+    by: TimeAxis = TimeAxis.RECORDED,
     known_at: datetime | None = None,
 ) -> Period:
     """A period of the books."""

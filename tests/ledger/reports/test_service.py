@@ -13,9 +13,11 @@ from florin.ledger import service as ledger_service
 from florin.ledger.errors import AccountNotFound
 from florin.ledger.model import NORMAL_SIDE, AccountType, Direction
 from florin.ledger.reports import service
-from florin.ledger.reports.errors import PeriodOutOfOrder, ReportTooLarge, ScopeAmbiguous
-from florin.ledger.reports.model import WHOLE_BOOKS, By, Scope, Section, SectionEnd, Totals, TrialRow
+from florin.ledger.reports.errors import ReportTooLarge, ScopeAmbiguous
+from florin.ledger.reports.model import WHOLE_BOOKS, Scope, Section, SectionEnd, Totals, TrialRow
 from florin.ledger.reports.render.csv_ import statement_csv
+from florin.ledger.times.errors import PeriodOutOfOrder
+from florin.ledger.times.model import TimeAxis
 from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books, holding, reversing
 from tests.ledger.reports.samples import (
@@ -67,7 +69,7 @@ async def test_statements_of_consecutive_periods_chain(books: Books) -> None:
         for amount in range(1, 4):
             await moved(books, bank, wallet, 100 * round_ + amount)
         edges.append(await instant(books))
-    for by in By:
+    for by in TimeAxis:
         closing = 0
         seen: list[int] = []
         for since, until in pairwise(edges):
@@ -88,7 +90,7 @@ async def test_the_trial_balance_is_zero_in_every_pair_and_currency(books: Books
     since = await instant(books)
     await moved(books, fees, bank, 40)
     await moved(books, yen_bank, yen_wallet, 7)
-    for by in By:
+    for by in TimeAxis:
         when = await period(books, since, by=by)
         totals = await totals_of(books, WHOLE_BOOKS, when)
         assert totals["USD"].figures_minor == (1000, 1000, 40, 40, 1000, 1000)
@@ -151,7 +153,7 @@ async def test_an_account_without_entries_and_an_empty_period_have_statements(bo
     bank, _, wallet = await three_accounts(books)
     idle = await opened(books, "idle", AccountType.EQUITY)
     await moved(books, bank, wallet, 10)
-    for by in By:
+    for by in TimeAxis:
         when = await period(books, by=by)
         section = (await sections_of(books, Scope(account_id=idle), when))["idle"]
         assert (section.opening_minor, section.closing_minor, section.turnover.entries) == (0, 0, 0)
@@ -171,16 +173,16 @@ async def test_both_times_agree_at_infinity_and_differ_before(books: Books) -> N
     await moved(books, bank, wallet, 100, at=datetime(2020, 1, 1, tzinfo=UTC))
     await moved(books, bank, wallet, 10)
     await moved(books, fees, bank, 1, at=datetime(2100, 1, 1, tzinfo=UTC))
-    whole = {by: await period(books, BEGINNING, END, by=by) for by in By}
-    recorded = await sections_of(books, WHOLE_BOOKS, whole[By.RECORDED])
-    assert recorded == await sections_of(books, WHOLE_BOOKS, whole[By.EFFECTIVE])
+    whole = {by: await period(books, BEGINNING, END, by=by) for by in TimeAxis}
+    recorded = await sections_of(books, WHOLE_BOOKS, whole[TimeAxis.RECORDED])
+    assert recorded == await sections_of(books, WHOLE_BOOKS, whole[TimeAxis.EFFECTIVE])
     assert recorded["assets:bank"].closing_minor == 109
 
     since, until = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 2, 1, tzinfo=UTC)
-    twenties = await period(books, since, until, by=By.EFFECTIVE)
+    twenties = await period(books, since, until, by=TimeAxis.EFFECTIVE)
     section = (await sections_of(books, WHOLE_BOOKS, twenties))["assets:bank"]
     assert (section.opening_minor, section.closing_minor) == (0, 100)
-    after = await period(books, datetime(2020, 1, 2, tzinfo=UTC), END, by=By.EFFECTIVE)
+    after = await period(books, datetime(2020, 1, 2, tzinfo=UTC), END, by=TimeAxis.EFFECTIVE)
     assert [
         (line.seq, line.balance_minor) for line in await lines_of(books, Scope(account_id=bank), after)
     ] == [(2, 110), (3, 109)]
@@ -193,7 +195,7 @@ async def test_as_known_at_an_instant_later_records_are_left_out(books: Books) -
     then = await instant(books)
     await moved(books, bank, wallet, 20, at=at)
     for known_at, closing in ((then, 100), (None, 120)):
-        when = await period(books, at, at + DAY, by=By.EFFECTIVE, known_at=known_at)
+        when = await period(books, at, at + DAY, by=TimeAxis.EFFECTIVE, known_at=known_at)
         section = (await sections_of(books, WHOLE_BOOKS, when))["wallets:1"]
         assert section.closing_minor == closing
     when = await period(books, BEGINNING, END, known_at=then)
@@ -214,7 +216,7 @@ async def test_reports_agree_with_the_entries_by_either_time(
         await moved(books, debit, credit, random.randint(1, 99), at=random.choice([None, *days]))
         if number % 30 == 15:
             edges.append(await instant(books))
-    for by in By:
+    for by in TimeAxis:
         for _ in range(6):
             since, until = sorted(random.sample(edges, 2))
             when = await period(books, since, until, by=by)
@@ -223,7 +225,7 @@ async def test_reports_agree_with_the_entries_by_either_time(
                 kind = (await books.balance(account_id)).type
                 sign = 1 if NORMAL_SIDE[kind] is Direction.DEBIT else -1
                 entries = await books.entries(account_id)
-                times = [one.recorded_at if by is By.RECORDED else one.effective_at for one in entries]
+                times = [one.recorded_at if by is TimeAxis.RECORDED else one.effective_at for one in entries]
                 timed = list(zip(times, entries, strict=True))
                 opening = sign * sum(one.amount_minor for at, one in timed if at < since)
                 within = sorted((at, one.seq) for at, one in timed if since <= at < until)
@@ -247,16 +249,16 @@ async def test_the_journal_has_what_moved_money_in_order_and_balanced(books: Boo
     undone = await ledger_service.reverse_transfer(books.ledger, books.tenant_id, reversing(second.id))
     dated = await moved(books, bank, wallet, 1, at=since - DAY)
 
-    async def ids(scope: Scope, by: By) -> list[UUID]:
+    async def ids(scope: Scope, by: TimeAxis) -> list[UUID]:
         when = await period(books, since - 2 * DAY, by=by)
         batches = await listed(service.journal(books.ledger, books.tenant_id, scope, when))
         for transfer in (one for batch in batches for one in batch):
             assert sum(leg.amount_minor for leg in transfer.legs) == 0
         return [one.id for batch in batches for one in batch]
 
-    assert await ids(WHOLE_BOOKS, By.RECORDED) == [first.id, second.id, undone.id, dated.id]
-    assert await ids(WHOLE_BOOKS, By.EFFECTIVE) == [dated.id, first.id, second.id, undone.id]
-    for by in By:
+    assert await ids(WHOLE_BOOKS, TimeAxis.RECORDED) == [first.id, second.id, undone.id, dated.id]
+    assert await ids(WHOLE_BOOKS, TimeAxis.EFFECTIVE) == [dated.id, first.id, second.id, undone.id]
+    for by in TimeAxis:
         assert await ids(Scope(account_id=fees), by) == [second.id, undone.id]
         assert await ids(Scope(under="assets:bank-fees"), by) == [second.id, undone.id]
         assert await ids(Scope(account_code="assets:bank-fees"), by) == [second.id, undone.id]
@@ -270,11 +272,11 @@ async def test_the_journal_goes_on_page_by_page(books: Books, monkeypatch: pytes
     made = [
         await moved(books, bank, wallet, number, at=random.choice([None, *days])) for number in range(1, 18)
     ]
-    for by in By:
+    for by in TimeAxis:
         when = await period(books, BEGINNING, END, by=by)
         batches = await listed(service.journal(books.ledger, books.tenant_id, WHOLE_BOOKS, when))
         found = [one for batch in batches for one in batch]
-        times = [one.recorded_at if by is By.RECORDED else one.effective_at for one in found]
+        times = [one.recorded_at if by is TimeAxis.RECORDED else one.effective_at for one in found]
         assert times == sorted(times)
         assert sorted(one.id for one in found) == sorted(one.id for one in made)
 
@@ -297,7 +299,7 @@ async def test_what_is_posted_while_a_statement_is_read_does_not_come_into_it(
     bank, _, wallet = await three_accounts(books)
     for _ in range(5):
         await moved(books, bank, wallet, 10)
-    for by in By:
+    for by in TimeAxis:
         when = await period(books, BEGINNING, END, by=by)
         seen = 0
         async for part in service.statement(books.ledger, books.tenant_id, WHOLE_BOOKS, when):

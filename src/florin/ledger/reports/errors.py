@@ -3,12 +3,6 @@
 from florin.kernel.errors import InvalidRequest
 
 
-class PeriodOutOfOrder(InvalidRequest):
-    """A period ends later than it begins."""
-
-    code = "period_out_of_order"
-
-
 class ScopeAmbiguous(InvalidRequest):
     """A report is about one account, or about those under a code; not both."""
 

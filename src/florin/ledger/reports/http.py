@@ -17,7 +17,7 @@ from florin.kernel.ids import AccountId, encode_id, new_id
 from florin.ledger.http.accounts import Read
 from florin.ledger.http.schemas import AccountCode
 from florin.ledger.reports import service
-from florin.ledger.reports.model import By, Period, Scope
+from florin.ledger.reports.model import Period, Scope
 from florin.ledger.reports.render.camt053 import statement_camt053
 from florin.ledger.reports.render.csv_ import journal_csv, statement_csv, trial_balance_csv
 from florin.ledger.reports.render.json_ import journal_json, statement_json, trial_balance_json
@@ -31,6 +31,7 @@ from florin.ledger.reports.schemas import (
 )
 from florin.ledger.reports.service import MAX_CAMT053_LINES, MAX_PDF_LINES
 from florin.ledger.service import Ledger
+from florin.ledger.times.model import TimeAxis
 from florin.tenancy.service import Tenancy, get_tenant
 
 router = APIRouter(tags=["Reports"])
@@ -71,7 +72,7 @@ class Asked(NamedTuple):
     scope: Scope
     since: datetime
     until: datetime | None
-    by: By
+    by: TimeAxis
     known_at: datetime | None
 
 
@@ -82,7 +83,9 @@ def _asked(
     ] = None,
     account: Annotated[AccountId | None, Query(description="Only this account.")] = None,
     under: Annotated[AccountCode | None, Query(description="Only accounts at or below this code.")] = None,
-    by: Annotated[By, Query(description="Which time puts an entry into the period.")] = By.RECORDED,
+    by: Annotated[
+        TimeAxis, Query(description="Which time puts an entry into the period.")
+    ] = TimeAxis.RECORDED,
     known_at: Annotated[
         Instant | None, Query(description="As the books were known then: later records are left out.")
     ] = None,
@@ -175,7 +178,7 @@ async def read_statement(
 async def read_journal(call: Read, asked: Question, format: TableFormat = TableFormat.JSON) -> Response:
     """All transfers of a period that moved money, with their legs, in the order of the log.
 
-    By effective time, those with a time of their own stand at that time.
+    TimeAxis effective time, those with a time of their own stand at that time.
     """
     period = await _open(call, asked)
     batches = service.journal(call.rooms[Ledger], call.tenant_id, asked.scope, period)

@@ -7,18 +7,11 @@ normal side, as everywhere in the ledger; turnovers are never negative.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
 from florin.ledger.model import NORMAL_SIDE, AccountType, Direction, TransferKind
-
-
-class By(StrEnum):
-    """Which of an entry's two times puts it into a period."""
-
-    RECORDED = "recorded"
-    EFFECTIVE = "effective"
+from florin.ledger.times.model import TimeAxis
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +20,7 @@ class Period:
 
     since: datetime
     until: datetime
-    by: By
+    by: TimeAxis
     known_at: datetime
 
     @property
@@ -86,19 +79,44 @@ class Turnover(NamedTuple):
 NOTHING_MOVED = Turnover(0, 0, 0, 0)
 
 
+class Edges(NamedTuple):
+    """Where an account stood before a period and at its end, on its normal side."""
+
+    opening_minor: int
+    closing_minor: int
+    after_seq: int
+    """The last entry recorded before the period."""
+
+    last_seq: int
+    """The last one recorded before its end."""
+
+    known_seq: int
+    """The last one that is known at all: it may count in the period and be recorded later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """An account's figures in a period."""
 
     head: Head
-    opening_minor: int
+    edges: Edges
     turnover: Turnover
 
     @property
+    def opening_minor(self) -> int:
+        """The balance before the period."""
+        return self.edges.opening_minor
+
+    @property
     def closing_minor(self) -> int:
-        """Opening balance plus what the period moved."""
-        net = self.turnover.debits_minor - self.turnover.credits_minor
-        return self.opening_minor + self.head.sign * net
+        """The balance at its end."""
+        return self.edges.closing_minor
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether what moved leads from the one to the other."""
+        net_minor = self.turnover.debits_minor - self.turnover.credits_minor
+        return self.opening_minor + self.head.sign * net_minor == self.closing_minor
 
     @property
     def is_blank(self) -> bool:

@@ -31,59 +31,89 @@ SELECT EXISTS (
     WHERE a.tenant_id = :tenant_id AND a.code >= :under AND a.code < :under || ';'
       AND (a.code = :under OR starts_with(a.code, :under || ':')));
 
--- name: turnover_recorded(tenant_id, ids, since, until)
--- What accounts moved by entries recorded in a period.
-SELECT e.account_id, coalesce(sum(e.amount) FILTER (WHERE e.amount > 0), 0)::text,
-       coalesce(-sum(e.amount) FILTER (WHERE e.amount < 0), 0)::text,
-       count(*) FILTER (WHERE e.amount > 0), count(*) FILTER (WHERE e.amount < 0)
-FROM ledger.all_entries e
-WHERE e.tenant_id = :tenant_id AND e.account_id = ANY (:ids)
-  AND e.recorded_at >= :since AND e.recorded_at < :until
-  AND e.transfer_id >= kernel.uuid_floor(greatest(:since::timestamptz, '1970-01-02 UTC') - interval '1 day')
-  AND e.transfer_id < kernel.uuid_floor(greatest(:until::timestamptz, '1970-01-02 UTC') + interval '1 day')
-GROUP BY e.account_id;
+-- name: edges_recorded(tenant_id, ids, since, until)
+-- Where accounts stood before a period and at its end, and the last entry before each, in the order of recording.
+-- Instants are whole microseconds: "before this" is "by the one before".
+SELECT w.id, w.opening, w.closing, w.after_seq, w.last_seq, w.last_seq
+FROM ledger.stand_at(:tenant_id, :ids,
+                     array_fill(:since::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])])) o
+CROSS JOIN ledger.stand_at(:tenant_id, :ids,
+                           array_fill(:until::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])])) c
+CROSS JOIN LATERAL unnest(:ids::uuid[], o.balances, c.balances, o.seqs, c.seqs)
+    AS w (id, opening, closing, after_seq, last_seq);
 
--- name: turnover_effective(tenant_id, ids, since, until, recorded_until, known_at)
+-- name: edges_effective(tenant_id, ids, since, until, known_at)
+-- The same by the time at which entries count: entries without a time of their own lie between the two numbers, those
+-- with one are known up to the third.
+SELECT w.id, o.balance, c.balance, o.seq, c.seq, c.known_seq
+FROM unnest(:ids::uuid[]) WITH ORDINALITY AS w (id, item)
+JOIN ledger.balances_at(:tenant_id, :ids,
+                        array_fill(:since::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])]),
+                        array_fill(:known_at::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])])) o
+    ON o.item = w.item
+JOIN ledger.balances_at(:tenant_id, :ids,
+                        array_fill(:until::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])]),
+                        array_fill(:known_at::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])])) c
+    ON c.item = w.item;
+
+-- name: turnover_recorded(tenant_id, ids, after_seqs, last_seqs, since, until)
+-- What accounts moved by the entries of a period, which lie between two numbers.
+SELECT w.id, t.*
+FROM unnest(:ids::uuid[], :after_seqs::bigint[], :last_seqs::bigint[]) AS w (id, after_seq, last_seq)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount) FILTER (WHERE e.amount > 0), 0)::text,
+           coalesce(-sum(e.amount) FILTER (WHERE e.amount < 0), 0)::text,
+           count(*) FILTER (WHERE e.amount > 0), count(*) FILTER (WHERE e.amount < 0)
+    FROM ledger.all_entries e
+    WHERE e.tenant_id = :tenant_id AND e.account_id = w.id AND e.seq > w.after_seq AND e.seq <= w.last_seq
+      AND e.transfer_id >= kernel.uuid_floor(greatest(:since::timestamptz, '1970-01-02 UTC') - interval '1 day')
+      AND e.transfer_id < kernel.uuid_floor(greatest(:until::timestamptz, '1970-01-02 UTC') + interval '1 day')
+) t
+WHERE w.last_seq > w.after_seq;
+
+-- name: turnover_effective(tenant_id, ids, after_seqs, last_seqs, known_seqs, since, until, recorded_until)
 -- What accounts moved by entries that count in a period: those recorded in it that have no other time, and those that
 -- have one in it.
-SELECT e.account_id, coalesce(sum(e.amount) FILTER (WHERE e.amount > 0), 0)::text,
-       coalesce(-sum(e.amount) FILTER (WHERE e.amount < 0), 0)::text,
-       count(*) FILTER (WHERE e.amount > 0), count(*) FILTER (WHERE e.amount < 0)
-FROM (
-    SELECT u.account_id, u.amount
-    FROM ledger.all_entries u
-    WHERE u.tenant_id = :tenant_id AND u.account_id = ANY (:ids) AND u.effective_at IS NULL
-      AND u.recorded_at >= :since AND u.recorded_at < :recorded_until
-      AND u.transfer_id >= kernel.uuid_floor(greatest(:since::timestamptz, '1970-01-02 UTC') - interval '1 day')
-      AND u.transfer_id < kernel.uuid_floor(greatest(:recorded_until::timestamptz, '1970-01-02 UTC') + interval '1 day')
-    UNION ALL
-    SELECT d.account_id, d.amount
-    FROM ledger.all_entries d
-    WHERE d.tenant_id = :tenant_id AND d.account_id = ANY (:ids)
-      AND d.effective_at >= :since AND d.effective_at < :until AND d.recorded_at < :known_at
-) e
-GROUP BY e.account_id;
+SELECT w.id, t.*
+FROM unnest(:ids::uuid[], :after_seqs::bigint[], :last_seqs::bigint[], :known_seqs::bigint[])
+    AS w (id, after_seq, last_seq, known_seq)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(e.amount) FILTER (WHERE e.amount > 0), 0)::text,
+           coalesce(-sum(e.amount) FILTER (WHERE e.amount < 0), 0)::text,
+           count(*) FILTER (WHERE e.amount > 0), count(*) FILTER (WHERE e.amount < 0)
+    FROM (
+        SELECT u.amount
+        FROM ledger.all_entries u
+        WHERE u.tenant_id = :tenant_id AND u.account_id = w.id AND u.effective_at IS NULL
+          AND u.seq > w.after_seq AND u.seq <= w.last_seq
+          AND u.transfer_id >= kernel.uuid_floor(greatest(:since::timestamptz, '1970-01-02 UTC') - interval '1 day')
+          AND u.transfer_id < kernel.uuid_floor(greatest(:recorded_until::timestamptz, '1970-01-02 UTC') + interval '1 day')
+        UNION ALL
+        SELECT d.amount
+        FROM ledger.all_entries d
+        WHERE d.tenant_id = :tenant_id AND d.account_id = w.id AND d.seq <= w.known_seq
+          AND d.effective_at >= :since AND d.effective_at < :until
+    ) e
+) t;
 
--- name: lines_recorded(tenant_id, account_id, since, until, after_seq, limit)
+-- name: lines_recorded(tenant_id, account_id, since, until, after_seq, last_seq, limit)
 -- A page of an account's entries of a period, in the order of recording.
 SELECT e.seq, e.transfer_id, e.recorded_at, coalesce(e.effective_at, e.recorded_at), e.amount
 FROM ledger.all_entries e
-WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id AND e.seq > :after_seq
-  AND e.recorded_at >= :since AND e.recorded_at < :until
+WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id AND e.seq > :after_seq AND e.seq <= :last_seq
   AND e.transfer_id >= kernel.uuid_floor(greatest(:since::timestamptz, '1970-01-02 UTC') - interval '1 day')
   AND e.transfer_id < kernel.uuid_floor(greatest(:until::timestamptz, '1970-01-02 UTC') + interval '1 day')
 ORDER BY e.seq
 LIMIT :limit;
 
--- name: lines_effective(tenant_id, account_id, since, until, recorded_until, known_at, after_undated, after_at, after_seq, limit)
+-- name: lines_effective(tenant_id, account_id, since, until, recorded_until, after_undated, last_seq, known_seq, after_at, after_seq, limit)
 -- A page of an account's entries that count in a period, in the order in which they count: two ordered streams, of
 -- entries that count when they are recorded and of those that have a time of their own.
 (
     SELECT u.seq, u.transfer_id, u.recorded_at, u.recorded_at AS counts_at, u.amount, true AS undated
     FROM ledger.all_entries u
     WHERE u.tenant_id = :tenant_id AND u.account_id = :account_id AND u.effective_at IS NULL
-      AND u.seq > :after_undated
-      AND u.recorded_at >= :since AND u.recorded_at < :recorded_until
+      AND u.seq > :after_undated AND u.seq <= :last_seq
       AND u.transfer_id >= kernel.uuid_floor(greatest(:since::timestamptz, '1970-01-02 UTC') - interval '1 day')
       AND u.transfer_id < kernel.uuid_floor(greatest(:recorded_until::timestamptz, '1970-01-02 UTC') + interval '1 day')
     ORDER BY u.seq
@@ -93,10 +123,9 @@ UNION ALL
 (
     SELECT d.seq, d.transfer_id, d.recorded_at, d.effective_at, d.amount, false
     FROM ledger.all_entries d
-    WHERE d.tenant_id = :tenant_id AND d.account_id = :account_id
-      AND d.effective_at >= greatest(:since::timestamptz, :after_at::timestamptz) AND d.effective_at < :until
-      AND (d.effective_at, d.seq) > (:after_at, :after_seq)
-      AND d.recorded_at < :known_at
+    WHERE d.tenant_id = :tenant_id AND d.account_id = :account_id AND d.seq <= :known_seq
+      AND d.effective_at >= :after_at AND d.effective_at < :until
+      AND (d.effective_at > :after_at OR d.seq > :after_seq)
     ORDER BY d.effective_at, d.seq
     LIMIT :limit
 )
@@ -112,30 +141,6 @@ WHERE t.tenant_id = :tenant_id AND t.id = ANY (:ids);
 -- name: names(tenant_id, codes)
 -- What the chart calls some of its nodes.
 SELECT n.code, n.name FROM ledger.chart n WHERE n.tenant_id = :tenant_id AND n.code = ANY (:codes);
-
--- name: balances_recorded(tenant_id, ids, at)
--- Where accounts stood before an instant, in the order of recording; one without entries until then is left out.
-SELECT w.id, o.balance_after
-FROM unnest(:ids::uuid[]) AS w (id)
-CROSS JOIN LATERAL (
-    SELECT e.balance_after
-    FROM ledger.all_entries e
-    WHERE e.tenant_id = :tenant_id AND e.account_id = w.id AND e.recorded_at < :at
-      AND e.transfer_id < kernel.uuid_floor(greatest(:at::timestamptz, '1970-01-02 UTC') + interval '1 day')
-    ORDER BY e.seq DESC
-    LIMIT 1
-) o;
-
--- name: dated_shifts(tenant_id, ids, at, known_at)
--- By how much balances before an instant differ, debits positive, when entries with a time of their own are put there:
--- those that count before it come in, those recorded before it go out.
-SELECT e.account_id,
-       sum(CASE WHEN e.effective_at < :at THEN e.amount ELSE 0 END
-           - CASE WHEN e.recorded_at < :at THEN e.amount ELSE 0 END)::text
-FROM ledger.all_entries e
-WHERE e.tenant_id = :tenant_id AND e.account_id = ANY (:ids)
-  AND e.effective_at IS NOT NULL AND e.recorded_at < :known_at
-GROUP BY e.account_id;
 
 -- name: journal_recorded(tenant_id, account_id, account_code, under, since, until, after, limit)
 -- A page of what a period recorded, in the order of the log. Only what moved money: holds have a log of their own.

@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 from florin.kernel.ids import AccountId, TransferId
 from florin.kernel.money import CurrencyCode
 from florin.ledger.model import AccountType, Direction, TransferKind
-from florin.ledger.reports.model import By
+from florin.ledger.times.model import TimeAxis
 
 
 class PeriodResponse(BaseModel):
@@ -13,7 +13,7 @@ class PeriodResponse(BaseModel):
 
     from_: str = Field(alias="from")
     to: str
-    by: By
+    by: TimeAxis
     known_at: str = Field(description="Nothing recorded from then on is part of this.")
 
 

@@ -12,10 +12,9 @@ from uuid import UUID
 from florin.kernel import clock
 from florin.ledger.errors import AccountNotFound
 from florin.ledger.reports import store
-from florin.ledger.reports.errors import PeriodOutOfOrder, ReportTooLarge, ScopeAmbiguous
+from florin.ledger.reports.errors import ReportTooLarge, ScopeAmbiguous
 from florin.ledger.reports.model import (
     NOTHING_MOVED,
-    By,
     Head,
     JournalTransfer,
     Line,
@@ -29,6 +28,8 @@ from florin.ledger.reports.model import (
     TrialRow,
 )
 from florin.ledger.service import Ledger
+from florin.ledger.times.errors import PeriodOutOfOrder
+from florin.ledger.times.model import TimeAxis
 
 ACCOUNTS_PER_PAGE: Final = 200
 LINES_PER_PAGE: Final = 1000
@@ -53,7 +54,7 @@ async def open_report(
     *,
     since: datetime,
     until: datetime | None = None,
-    by: By = By.RECORDED,
+    by: TimeAxis = TimeAxis.RECORDED,
     known_at: datetime | None = None,
 ) -> Period:
     """The period of a report, fixed: what is posted from now on does not come into it.
@@ -77,7 +78,7 @@ async def open_report(
     now = clock.now()
     settled = now - _SETTLED
     is_past = (known_at is not None and known_at < settled) or (
-        by is By.RECORDED and until is not None and until < settled
+        by is TimeAxis.RECORDED and until is not None and until < settled
     )
     if not is_past:
         async with ledger.database.tenant(tenant_id) as connection:
@@ -85,22 +86,28 @@ async def open_report(
     known_at = now if known_at is None else min(known_at, now)
     until = known_at if until is None else until
     if until < since:
-        raise PeriodOutOfOrder(param="from")
+        raise PeriodOutOfOrder(f"{clock.rfc3339(since)} is after {clock.rfc3339(until)}", param="from")
     return Period(since, until, by, known_at)
 
 
 async def sections(ledger: Ledger, tenant_id: int, scope: Scope, period: Period) -> AsyncIterator[Section]:
-    """The figures of every account in the order of codes; of many, those that are not blank."""
+    """The figures of every account in the order of codes; of many, those that are not blank.
+
+    Raises:
+        BooksDoNotAddUp
+    """
     after: str | None = None
     while True:
         async with ledger.database.tenant(tenant_id) as connection:
             heads = await store.accounts(connection, tenant_id, scope, after=after, limit=ACCOUNTS_PER_PAGE)
             if not heads:
                 return
-            openings = await store.openings(connection, tenant_id, heads, period)
-            turnovers = await store.turnovers(connection, tenant_id, [head.id for head in heads], period)
+            edges = await store.edges(connection, tenant_id, [head.id for head in heads], period)
+            turnovers = await store.turnovers(connection, tenant_id, edges, period)
         for head in heads:
-            section = Section(head, openings[head.id], turnovers.get(head.id, NOTHING_MOVED))
+            section = Section(head, edges[head.id], turnovers.get(head.id, NOTHING_MOVED))
+            if not section.adds_up:
+                raise BooksDoNotAddUp(f"account {head.id}: {section}")
             if scope.is_single or not section.is_blank:
                 yield section
         after = heads[-1].code
@@ -128,7 +135,7 @@ async def statement(
                 yield batch
         if balance_minor != section.closing_minor:
             raise BooksDoNotAddUp(
-                f"account {section.head.id}: {balance_minor} by its entries, not {section.closing_minor}"
+                f"account {section.head.id}: {balance_minor} by its lines, not {section.closing_minor}"
             )
         yield SectionEnd(section)
     yield totals
@@ -139,12 +146,12 @@ async def _lines(
 ) -> AsyncIterator[list[Line]]:
     head = section.head
     balance_minor = section.opening_minor
-    cursor: store.Cursor | None = None
+    cursor = store.beginning(section, period)
     while True:
         others: dict[UUID, Head] = {}
         async with ledger.database.tenant(tenant_id) as connection:
             page, cursor = await store.lines(
-                connection, tenant_id, head.id, period, after=cursor, limit=LINES_PER_PAGE
+                connection, tenant_id, section, period, after=cursor, limit=LINES_PER_PAGE
             )
             if not page:
                 return

@@ -11,14 +11,16 @@ import aiosql
 from florin.kernel.db import Connection
 from florin.ledger.model import AccountType, TransferKind
 from florin.ledger.reports.model import (
-    By,
+    Edges,
     Head,
     JournalLeg,
     JournalTransfer,
     Period,
     Scope,
+    Section,
     Turnover,
 )
+from florin.ledger.times.model import TimeAxis
 
 _queries: Any = aiosql.from_path(Path(__file__).with_name("queries.sql"), "apsycopg")
 
@@ -96,77 +98,88 @@ async def names(connection: Connection, tenant_id: int, codes: Sequence[str]) ->
     }
 
 
-async def openings(
-    connection: Connection, tenant_id: int, heads_: Sequence[Head], period: Period
-) -> dict[UUID, int]:
-    """Where accounts stood when the period began, on their normal sides."""
-    ids = [head.id for head in heads_]
-    at = min(period.since, period.known_at)
-    found: dict[UUID, int] = dict.fromkeys(ids, 0)
-    async for account_id, balance in _queries.balances_recorded(
-        connection, tenant_id=tenant_id, ids=ids, at=at
-    ):
-        found[account_id] = balance
-    if period.by is By.EFFECTIVE:
-        sign = {head.id: head.sign for head in heads_}
-        async for account_id, shift in _queries.dated_shifts(
-            connection, tenant_id=tenant_id, ids=ids, at=period.since, known_at=period.known_at
-        ):
-            found[account_id] += sign[account_id] * int(shift)
-    return found
-
-
-async def turnovers(
+async def edges(
     connection: Connection, tenant_id: int, ids: Sequence[UUID], period: Period
-) -> dict[UUID, Turnover]:
-    """What the period moved on each account; those on which nothing moved are left out."""
-    if period.by is By.RECORDED:
-        rows = _queries.turnover_recorded(
+) -> dict[UUID, Edges]:
+    """Where accounts stood before the period and at its end."""
+    if period.by is TimeAxis.RECORDED:
+        # A period that begins after `known_at` has nothing in it: it ends where it begins.
+        rows = _queries.edges_recorded(
+            connection,
+            tenant_id=tenant_id,
+            ids=list(ids),
+            since=min(period.since, period.known_at),
+            until=period.recorded_until,
+        )
+    else:
+        rows = _queries.edges_effective(
             connection,
             tenant_id=tenant_id,
             ids=list(ids),
             since=period.since,
-            until=period.recorded_until,
+            until=period.until,
+            known_at=period.known_at,
+        )
+    return {row[0]: Edges(*row[1:]) async for row in rows}
+
+
+async def turnovers(
+    connection: Connection, tenant_id: int, found: Mapping[UUID, Edges], period: Period
+) -> dict[UUID, Turnover]:
+    """What the period moved on each account; those on which nothing moved may be left out."""
+    numbers = {
+        "ids": list(found),
+        "after_seqs": [one.after_seq for one in found.values()],
+        "last_seqs": [one.last_seq for one in found.values()],
+    }
+    if period.by is TimeAxis.RECORDED:
+        rows = _queries.turnover_recorded(
+            connection, tenant_id=tenant_id, since=period.since, until=period.recorded_until, **numbers
         )
     else:
         rows = _queries.turnover_effective(
-            connection, tenant_id=tenant_id, ids=list(ids), **_effective(period)
+            connection,
+            tenant_id=tenant_id,
+            known_seqs=[one.known_seq for one in found.values()],
+            since=period.since,
+            until=period.until,
+            recorded_until=period.recorded_until,
+            **numbers,
         )
     return {row[0]: Turnover(int(row[1]), int(row[2]), row[3], row[4]) async for row in rows}
 
 
+def beginning(section: Section, period: Period) -> Cursor:
+    """Before the first line of a section."""
+    after_seq = section.edges.after_seq if period.by is TimeAxis.RECORDED else 0
+    return Cursor(after_seq, period.since, section.edges.after_seq)
+
+
 async def lines(
-    connection: Connection,
-    tenant_id: int,
-    account_id: UUID,
-    period: Period,
-    *,
-    after: Cursor | None,
-    limit: int,
+    connection: Connection, tenant_id: int, section: Section, period: Period, *, after: Cursor, limit: int
 ) -> tuple[list[RawLine], Cursor]:
     """A page of an account's entries of a period in the order of its time, and where the next page begins."""
-    seq, counts_at, undated_seq = after or Cursor(0, period.since, 0)
-    if period.by is By.RECORDED:
-        rows = _queries.lines_recorded(
-            connection,
-            tenant_id=tenant_id,
-            account_id=account_id,
-            since=period.since,
-            until=period.recorded_until,
-            after_seq=seq,
-            limit=limit,
-        )
+    seq, counts_at, undated_seq = after
+    asked = {
+        "tenant_id": tenant_id,
+        "account_id": section.head.id,
+        "since": period.since,
+        "last_seq": section.edges.last_seq,
+        "after_seq": seq,
+        "limit": limit,
+    }
+    if period.by is TimeAxis.RECORDED:
+        rows = _queries.lines_recorded(connection, until=period.recorded_until, **asked)
         found = [RawLine(*row) async for row in rows]
-        return found, Cursor(found[-1].seq if found else seq, counts_at, 0)
+        return found, after._replace(seq=found[-1].seq if found else seq)
     rows = _queries.lines_effective(
         connection,
-        tenant_id=tenant_id,
-        account_id=account_id,
+        until=period.until,
+        recorded_until=period.recorded_until,
         after_undated=undated_seq,
         after_at=counts_at,
-        after_seq=seq,
-        limit=limit,
-        **_effective(period),
+        known_seq=section.edges.known_seq,
+        **asked,
     )
     found = []
     async for *row, undated in rows:
@@ -188,7 +201,7 @@ async def journal(
     connection: Connection, tenant_id: int, scope: Scope, period: Period, *, after: Place, limit: int
 ) -> tuple[list[JournalTransfer], Place]:
     """A page of the journal in its order, and where the next page begins."""
-    if period.by is By.RECORDED:
+    if period.by is TimeAxis.RECORDED:
         query = _queries.journal_recorded(
             connection,
             tenant_id=tenant_id,
@@ -205,7 +218,10 @@ async def journal(
             after_place=after.place,
             after=after.id,
             limit=limit,
-            **_effective(period),
+            since=period.since,
+            until=period.until,
+            recorded_until=period.recorded_until,
+            known_at=period.known_at,
             **_scope(scope),
         )
     rows = [row async for row in query]
@@ -241,13 +257,4 @@ def _scope(scope: Scope) -> dict[str, Any]:
         "account_id": scope.account_id,
         "account_code": scope.account_code,
         "under": scope.under,
-    }
-
-
-def _effective(period: Period) -> dict[str, Any]:
-    return {
-        "since": period.since,
-        "until": period.until,
-        "recorded_until": period.recorded_until,
-        "known_at": period.known_at,
     }

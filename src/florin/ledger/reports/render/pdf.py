@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from florin.kernel.ids import encode_id
-from florin.ledger.reports.model import By, Head, Line, Part, Section, SectionEnd, Total, Totals, TrialRow
+from florin.ledger.reports.model import Head, Line, Part, Section, SectionEnd, Total, Totals, TrialRow
 from florin.ledger.reports.render.sheet import Block, Column, Heading, Row, Sheet, drawn
 from florin.ledger.reports.render.text import Letterhead, amount_text, minute, signed_cells
+from florin.ledger.times.model import TimeAxis
 
 _STATEMENT_COLUMNS: Final = (
     Column("Date (UTC)", 13),
@@ -60,12 +61,12 @@ def _statement_blocks(parts: Sequence[Part], letterhead: Letterhead) -> Iterator
                 yield from _statement_totals(part)
 
 
-def _line_row(head: Head, line: Line, by: By) -> Row:
-    at = line.recorded_at if by is By.RECORDED else line.effective_at
+def _line_row(head: Head, line: Line, by: TimeAxis) -> Row:
+    at = line.recorded_at if by is TimeAxis.RECORDED else line.effective_at
     text = line.description or line.kind.value
     if line.effective_at != line.recorded_at:
-        other = line.effective_at if by is By.RECORDED else line.recorded_at
-        text += f" ({'effective' if by is By.RECORDED else 'recorded'} {minute(other)})"
+        other = line.effective_at if by is TimeAxis.RECORDED else line.recorded_at
+        text += f" ({'effective' if by is TimeAxis.RECORDED else 'recorded'} {minute(other)})"
     return Row(
         (
             *(minute(at), str(line.seq), text, encode_id("tr", line.transfer_id)),

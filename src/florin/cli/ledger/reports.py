@@ -25,7 +25,6 @@ from florin.ledger.reports.model import Period, Scope
 from florin.ledger.reports.render.camt053 import statement_camt053
 from florin.ledger.reports.render.csv_ import journal_csv, statement_csv, trial_balance_csv
 from florin.ledger.reports.render.json_ import journal_json, statement_json, trial_balance_json
-from florin.ledger.reports.render.pdf import statement_pdf, trial_balance_pdf
 from florin.ledger.reports.render.text import Letterhead
 from florin.ledger.service import Ledger
 from florin.ledger.times.model import TimeAxis
@@ -252,6 +251,8 @@ async def _write_statement(report: _Report) -> None:
             message = statement_camt053(kept, report.letterhead, message_id=new_id().hex[:26])
             await _save(report, _streamed(message))
         case Format.PDF:
+            from florin.ledger.reports.render.pdf import statement_pdf  # noqa: PLC0415 - takes its time
+
             kept = await service.collected(parts, max_lines=service.MAX_PDF_LINES, format="pdf")
             await _save(report, _streamed([statement_pdf(kept, report.letterhead)]))
 
@@ -288,6 +289,8 @@ async def _write_trial_balance(report: _Report, depth: int | None) -> None:
         case Format.CSV:
             await _save(report, trial_balance_csv(rows))
         case Format.PDF:
+            from florin.ledger.reports.render.pdf import trial_balance_pdf  # noqa: PLC0415 - takes its time
+
             kept = await service.collected_rows(rows, max_lines=service.MAX_PDF_LINES)
             await _save(report, _streamed([trial_balance_pdf(kept, report.letterhead)]))
         case _:

@@ -10,13 +10,13 @@ from florin.ledger.reports.render.text import Letterhead, amount_text, minute, s
 from florin.ledger.times.model import TimeAxis
 
 _STATEMENT_COLUMNS: Final = (
-    Column("Date (UTC)", 13),
-    Column("No.", 6, right=True),
-    Column("Text", 33),
-    Column("Transfer", 25),
-    Column("Debit", 15, right=True),
-    Column("Credit", 15, right=True),
-    Column("Balance", 16, right=True),
+    Column("Date (UTC)", 68),
+    Column("No.", 32, right=True),
+    Column("Text", 110),
+    Column("Transfer", 127),
+    Column("Debit", 58, right=True),
+    Column("Credit", 58, right=True),
+    Column("Balance", 62, right=True),
 )
 _TRIAL_COLUMNS: Final = (
     Column("Code", 26),

@@ -24,7 +24,7 @@ _TOP: Final = 62.0
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `width` is its share of the page."""
+    """A column: `width` is its share of the page. What stands at its right (figures) is never broken."""
 
     title: str
     width: float
@@ -106,7 +106,10 @@ class _Layout:
                 self._put("small", line)
             self.again = block.again
             return
-        wrapped = [_wrapped(text, width) for text, width in zip(block.cells, self.widths, strict=True)]
+        wrapped = [
+            [text] if column.right else _wrapped(text, width)
+            for text, width, column in zip(block.cells, self.widths, self.sheet.columns, strict=True)
+        ]
         depth = max(len(lines) for lines in wrapped)
         self._make_room(_LEADING * depth, again=self.again)
         if block.ruled:
@@ -174,7 +177,9 @@ def _cells(canvas: Canvas, layout: _Layout, y: float, texts: tuple[str, ...]) ->
     x = _MARGIN
     for text, width, column in zip(texts, layout.widths, layout.sheet.columns, strict=True):
         if text:
-            _text(canvas, x + width if column.right else x, y, text, right=column.right)
+            # A figure that is too long for its column is set smaller.
+            size = min(_SIZE, _SIZE * width / width_of(text, _SIZE)) if column.right else _SIZE
+            _text(canvas, x + width if column.right else x, y, text, size=size, right=column.right)
         x += width + _GAP
 
 
@@ -188,6 +193,7 @@ def _text(canvas: Canvas, x: float, y: float, text: str, *, size: float = _SIZE,
 
 def _wrapped(text: str, width: float) -> list[str]:
     """The text in lines of a width, broken at spaces, within words where it must be; a few lines at most."""
+    text = " ".join(text.split())
     if width_of(text, _SIZE) <= width:
         return [text]
     lines: list[str] = []

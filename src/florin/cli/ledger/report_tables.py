@@ -65,9 +65,8 @@ async def show_statement(parts: AsyncIterator[Part], period: Period, *, against:
         match part:
             case Section():
                 exponent = part.head.exponent
-                out.print(
-                    f"[bold]{part.head.code}[/]  {part.head.name}, {part.head.currency}", highlight=False
-                )
+                name = escape(part.head.name)
+                out.print(f"[bold]{part.head.code}[/]  {name}, {part.head.currency}", highlight=False)
                 other = "Against" if against else "Transfer"
                 table = Table("Date", "No.", other, "Text", box=None, pad_edge=False)
                 for title in ("Debit", "Credit", "Balance"):

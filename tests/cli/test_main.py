@@ -21,6 +21,11 @@ COMMANDS = [
     ("bench",),
     ("doctor",),
     ("sandbox",),
+    ("ledger", "balance"),
+    ("ledger", "trial-balance"),
+    ("ledger", "restatements"),
+    ("ledger", "periods", "close"),
+    ("ledger", "periods", "list"),
 ]
 
 

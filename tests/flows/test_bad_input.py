@@ -26,8 +26,12 @@ CARDS = ("4242424242424242", "5555 5555 5555 4444", "3782-822463-10005")
 
 BOOKKEEPING = frozenset(
     {"tenancy.usage", "access.rate_windows", "kernel.idempotency_keys", "access.api_keys"}
+    | {"ledger.books", "ledger.projections", "ledger.snapshots", "ledger.dated_totals", "ledger.open_items"}
 )
-"""What a refused request may leave behind: that it was made, and that its key was used."""
+"""What a refused request may leave behind: that it was made, and that its key was used.
+
+And what a job derives from the log in its own time.
+"""
 
 NO_AMOUNTS: tuple[Any, ...] = (0, -1, 1.5, "100", "", True, [], 10**15 + 1, 2**63 - 1, 2**63, 10**40)
 

@@ -19,6 +19,10 @@ TAGS: Final[list[dict[str, Any]]] = [
         "description": "Money reserved, to be posted in full or in part, voided, or to expire.",
     },
     {"name": "Reports", "description": "Statements, journal, general ledger and trial balance of a period."},
+    {
+        "name": "Periods",
+        "description": "Closed for good: nothing more counts in them. Corrections go into the open period.",
+    },
     {"name": "Tenant", "description": "The tenant that the key belongs to, its parts and its usage."},
     {"name": "Partners", "description": "Those who call the API in the tenant's name."},
     {"name": "Customers", "description": "Those who pay."},
@@ -38,6 +42,7 @@ _IRREGULAR: Final = {
     ("get", "/v1/reports/journal"): "getJournal",
     ("get", "/v1/reports/general-ledger"): "getGeneralLedger",
     ("get", "/v1/reports/trial-balance"): "getPeriodTrialBalance",
+    ("post", "/v1/periods/close"): "closePeriod",
     ("post", "/v1/webhook-endpoints/{endpoint_id}/rotate-secret"): "rotateWebhookEndpointSecret",
     ("delete", "/v1/webhook-endpoints/{endpoint_id}"): "disableWebhookEndpoint",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",

@@ -31,6 +31,7 @@ from florin.ledger.errors import (
     InsufficientFunds,
     TransferNotFound,
 )
+from florin.ledger.times.errors import PeriodAlreadyClosed
 from florin.payments.errors import (
     EventNotFound,
     LedgerRefused,
@@ -100,6 +101,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "createTransfer": AccountFrozen,
     "createHold": AccountFrozen,
     "Hold": HoldClosed,
+    "closePeriod": PeriodAlreadyClosed,
     "createWebhookEndpoint": TooManyEndpoints,
     "rotateWebhookEndpointSecret": TooManySecrets,
     "WebhookEndpoint": EndpointDisabled,

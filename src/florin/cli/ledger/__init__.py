@@ -4,4 +4,4 @@ import typer
 
 app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args_is_help=True)
 
-from florin.cli.ledger import reports  # noqa: E402, F401 - each mounts its commands on the app above
+from florin.cli.ledger import reports, times  # noqa: E402, F401 - each mounts its commands

@@ -19,7 +19,6 @@ from florin.ledger.http.schemas import (
     BalanceResponse,
     NewAccountRequest,
     StatementEntry,
-    TrialBalanceResponse,
 )
 from florin.ledger.model import AccountStatus, AccountType, NewAccount
 from florin.ledger.service import Ledger
@@ -146,14 +145,3 @@ async def list_entries(
         until=until,
     )
     return page(found, limit, lambda one: StatementEntry(**render.entry(one)))
-
-
-@router.get(
-    "/v1/trial-balance",
-    summary="Read the trial balance",
-    response_model=TrialBalanceResponse,
-    responses=problems(),
-)
-async def read_trial_balance(call: Read) -> Any:
-    """Per currency, the balances on either side by type of account. The difference is 0."""
-    return render.trial_balance(await service.trial_balance(call.rooms[Ledger], call.tenant_id))

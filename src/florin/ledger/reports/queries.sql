@@ -35,10 +35,12 @@ SELECT EXISTS (
 -- Where accounts stood before a period and at its end, and the last entry before each, in the order of recording.
 -- Instants are whole microseconds: "before this" is "by the one before".
 SELECT w.id, w.opening, w.closing, w.after_seq, w.last_seq, w.last_seq
-FROM ledger.stand_at(:tenant_id, :ids,
-                     array_fill(:since::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])])) o
-CROSS JOIN ledger.stand_at(:tenant_id, :ids,
-                           array_fill(:until::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])])) c
+FROM ledger.stand_at(
+    :tenant_id, :ids,
+    array_fill(:since::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])]), NULL) o
+CROSS JOIN ledger.stand_at(
+    :tenant_id, :ids,
+    array_fill(:until::timestamptz - interval '1 microsecond', ARRAY[cardinality(:ids::uuid[])]), NULL) c
 CROSS JOIN LATERAL unnest(:ids::uuid[], o.balances, c.balances, o.seqs, c.seqs)
     AS w (id, opening, closing, after_seq, last_seq);
 

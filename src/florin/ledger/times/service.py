@@ -116,12 +116,12 @@ async def _effective_pages(
             ),
         )
         lines = []
-        for line, dated in found:
+        for line in found:
             balance_minor += sign * line.amount_minor
             lines.append(line._replace(balance_after_minor=balance_minor))
             after, after_seq = line.effective_at, line.seq
-            if not dated:
-                first_seq = line.seq + 1
+            if line.effective_at == line.recorded_at:
+                first_seq = line.seq + 1  # every ordinary entry before it has come
         if lines:
             yield lines
         if len(lines) < size:

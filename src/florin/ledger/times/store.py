@@ -70,13 +70,6 @@ class RestatedPage(NamedTuple):
     limit: int
 
 
-class Counted(NamedTuple):
-    """A line, and whether it counts at a time of its own."""
-
-    line: StatementLine
-    dated: bool
-
-
 def _instant(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat()
 
@@ -143,15 +136,16 @@ STATEMENT: ArrayFunction[Period, Statement] = ArrayFunction(
 _KINDS = {kind.value: kind for kind in TransferKind}
 
 
-def _lines(rows: list[TupleRow]) -> list[StatementLine]:
+def _decode_lines(items: Sequence[NamedTuple], rows: list[TupleRow]) -> list[list[StatementLine] | Exception]:
     kinds = _KINDS
-    return [StatementLine(seq, transfer_id, kinds[kind], *rest) for seq, transfer_id, kind, *rest in rows]
-
-
-def _decode_recorded(
-    items: Sequence[RecordedPage], rows: list[TupleRow]
-) -> list[list[StatementLine] | Exception]:
-    return [_lines(rows)]
+    return [
+        [
+            StatementLine(
+                seq, transfer_id, kinds[kind], amount, after, recorded_at, effective_at or recorded_at, *rest
+            )
+            for seq, transfer_id, kind, amount, after, recorded_at, effective_at, *rest in rows
+        ]
+    ]
 
 
 RECORDED_PAGE: ArrayFunction[RecordedPage, list[StatementLine]] = ArrayFunction(
@@ -159,33 +153,19 @@ RECORDED_PAGE: ArrayFunction[RecordedPage, list[StatementLine]] = ArrayFunction(
               description, correlation_id, metadata
        FROM ledger.lines_recorded(%s, %s, %s, %s, %s, %s)""",
     _encode_alone,
-    _decode_recorded,
+    _decode_lines,
 )
 """Reads a page of lines in the order of recording: one page at a time."""
 
 
-def _decode_effective(
-    items: Sequence[EffectivePage], rows: list[TupleRow]
-) -> list[list[Counted] | Exception]:
-    return [
-        [Counted(line, row[-1]) for line, row in zip(_lines([row[:-1] for row in rows]), rows, strict=True)]
-    ]
-
-
-EFFECTIVE_PAGE: ArrayFunction[EffectivePage, list[Counted]] = ArrayFunction(
+EFFECTIVE_PAGE: ArrayFunction[EffectivePage, list[StatementLine]] = ArrayFunction(
     """SELECT seq, transfer_id, kind, amount, balance_after, recorded_at, effective_at, related_id,
-              description, correlation_id, metadata, dated
+              description, correlation_id, metadata
        FROM ledger.lines_effective(%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
     _encode_alone,
-    _decode_effective,
+    _decode_lines,
 )
 """Reads a page of lines in the order in which they count: one page at a time."""
-
-
-def _decode_restated(
-    items: Sequence[RestatedPage], rows: list[TupleRow]
-) -> list[list[StatementLine] | Exception]:
-    return [_lines(rows)]
 
 
 RESTATED_PAGE: ArrayFunction[RestatedPage, list[StatementLine]] = ArrayFunction(
@@ -193,7 +173,7 @@ RESTATED_PAGE: ArrayFunction[RestatedPage, list[StatementLine]] = ArrayFunction(
               description, correlation_id, metadata
        FROM ledger.lines_restated(%s, %s, %s, %s, %s, %s, %s, %s)""",
     _encode_alone,
-    _decode_restated,
+    _decode_lines,
 )
 """Reads what has been added to a moment since it was known: one page at a time."""
 
@@ -213,7 +193,7 @@ async def trial_balance_at(
 
 async def due_projections(
     connection: Connection, tenant_id: int, limit: int
-) -> tuple[list[UUID], UUID, bool]:
+) -> tuple[list[UUID], UUID | None, bool]:
     """Accounts to project, the mark to keep once that is done, and whether there are more to look for."""
     accounts, mark, more = await _queries.due_projections(connection, tenant_id=tenant_id, limit=limit)
     return accounts, mark, more
@@ -232,7 +212,7 @@ async def unproject(connection: Connection, tenant_id: int, account_ids: Sequenc
     await _queries.unproject(connection, tenant_id=tenant_id, account_ids=list(account_ids))
 
 
-async def mark_projected(connection: Connection, tenant_id: int, mark: UUID) -> None:
+async def mark_projected(connection: Connection, tenant_id: int, mark: UUID | None) -> None:
     """Keeps a mark of `due_projections`."""
     await _queries.mark_projected(connection, tenant_id=tenant_id, mark=mark)
 

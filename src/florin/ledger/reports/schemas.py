@@ -8,7 +8,7 @@ from florin.ledger.model import AccountType, Direction, TransferKind
 from florin.ledger.times.model import TimeAxis
 
 
-class PeriodResponse(BaseModel):
+class ReportPeriod(BaseModel):
     """From `from` up to, but not including, `to`."""
 
     from_: str = Field(alias="from")
@@ -79,7 +79,7 @@ class LedgerAccount(AccountFigures):
 class StatementResponse(BaseModel):
     """Statements of accounts, in the order of their codes."""
 
-    period: PeriodResponse
+    period: ReportPeriod
     accounts: list[AccountStatement]
     totals: list[TotalResponse]
 
@@ -87,7 +87,7 @@ class StatementResponse(BaseModel):
 class GeneralLedgerResponse(BaseModel):
     """The general ledger, in the order of the accounts' codes."""
 
-    period: PeriodResponse
+    period: ReportPeriod
     accounts: list[LedgerAccount]
     totals: list[TotalResponse]
 
@@ -125,7 +125,7 @@ class JournalTotalResponse(BaseModel):
 class JournalResponse(BaseModel):
     """The journal of a period."""
 
-    period: PeriodResponse
+    period: ReportPeriod
     transfers: list[JournalTransferResponse]
     totals: list[JournalTotalResponse]
 
@@ -142,6 +142,6 @@ class TrialRowResponse(TotalResponse):
 class PeriodTrialBalanceResponse(BaseModel):
     """The trial balance of a period. Over all accounts, each pair of totals is equal."""
 
-    period: PeriodResponse
+    period: ReportPeriod
     rows: list[TrialRowResponse]
     totals: list[TotalResponse]

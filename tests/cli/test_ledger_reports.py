@@ -83,6 +83,8 @@ def test_reports_are_shown_as_tables(books: Command) -> None:
     assert "assets:bank" not in statement
     assert "wallets:1" in told(books, "general-ledger", "--under", "assets")
     assert told(books, "journal").count("tr_") == 2
+    balances = books("ledger", "trial-balance", "--tenant", "ACME", "--test", "--json")
+    assert [row["debits"] + row["credits"] for row in json.loads(balances.stdout)] == [6234, 6234]
     trial = told(books, "trial-balance", "--depth", "1", "--by", "effective")
     assert trial.count("6.234") == 8
 
@@ -93,7 +95,7 @@ def test_reports_are_written_as_json_and_csv(books: Command) -> None:
     assert body["period"]["to"] == "2199-01-01T00:00:00Z"
     rows = list(csv.DictReader(StringIO(told(books, "journal", "--format", "csv"))))
     assert [row["debit"] or row["credit"] for row in rows] == ["5.000", "5.000", "1.234", "1.234"]
-    for report in ("general-ledger", "trial-balance", "journal"):
+    for report in ("general-ledger", "trial-balance"):
         assert json.loads(told(books, report, "--json"))["period"]["by"] == "recorded"
 
 
@@ -101,7 +103,6 @@ def test_reports_are_saved_whole_or_not_at_all(books: Command, tmp_path: Path) -
     for report, format, begins in (
         ("statement", "pdf", b"%PDF"),
         ("statement", "camt053", b"<?xml"),
-        ("statement", "csv", b"row,"),
         ("trial-balance", "pdf", b"%PDF"),
     ):
         path = tmp_path / f"{report}.{format}"

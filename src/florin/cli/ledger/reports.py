@@ -4,7 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +13,10 @@ import typer
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from florin.cli.console import USAGE, err, fail, run_async
-from florin.cli.ledger import app
+from florin.cli.ledger import app, times
 from florin.cli.ledger.books import Live, OpenBooks, Tenant, open_books
 from florin.cli.ledger.report_tables import show_journal, show_statement, show_trial_balance
+from florin.cli.ledger.times import At, instant
 from florin.cli.platform import platform_on
 from florin.kernel.clock import now
 from florin.kernel.ids import new_id
@@ -41,28 +42,24 @@ class Format(StrEnum):
     PDF = "pdf"
 
 
-def _instant(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("write it as 2026-11-20, or 2026-11-20T13:07:41Z") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 Account = Annotated[str | None, typer.Option(help="The code of one account.")]
 Under = Annotated[str | None, typer.Option(help="Only accounts at or below this code.")]
 From = Annotated[
     datetime,
-    typer.Option("--from", parser=_instant, metavar="INSTANT", help="The beginning; UTC if not said."),
+    typer.Option("--from", parser=instant, metavar="INSTANT", help="The beginning; UTC if not said."),
+]
+MaybeFrom = Annotated[
+    datetime | None,
+    typer.Option("--from", parser=instant, metavar="INSTANT", help="The beginning of the period."),
 ]
 To = Annotated[
     datetime | None,
-    typer.Option("--to", parser=_instant, metavar="INSTANT", help="The end, not part of it.  [default: now]"),
+    typer.Option("--to", parser=instant, metavar="INSTANT", help="The end, not part of it.  [default: now]"),
 ]
 By = Annotated[TimeAxis, typer.Option(help="Which time puts an entry into the period.")]
 KnownAt = Annotated[
     datetime | None,
-    typer.Option(parser=_instant, metavar="INSTANT", help="As the books were known then."),
+    typer.Option(parser=instant, metavar="INSTANT", help="As the books were known then."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How it is written.")]
@@ -197,8 +194,9 @@ def journal(
 @app.command("trial-balance")
 def trial_balance(
     tenant: Tenant,
-    since: From,
+    since: MaybeFrom = None,
     until: To = None,
+    at: At = None,
     account: Account = None,
     under: Under = None,
     depth: Annotated[
@@ -211,7 +209,17 @@ def trial_balance(
     output: Output = None,
     live: Live = False,
 ) -> None:
-    """Opening balances, turnover and closing balances; over all accounts debits equal credits."""
+    """Debits equal credits. With --from: opening balances, turnover and closing balances of a period.
+
+    Without: balances by currency and type of account, now or --at a time.
+    """
+    if since is None:
+        if (until, account, under, depth, output) != (None,) * 5 or format not in (Format.TABLE, Format.JSON):
+            fail("a period begins somewhere: --from is needed", code=USAGE)
+        times.trial_balance(tenant, at, known_at, live=live, as_json=json or format is Format.JSON)
+        return
+    if at is not None:
+        fail("--at is for balances, --from and --to for a period; not both", code=USAGE)
     wish = _wish(tenant, live, account, under, since, until, by, known_at, format, json, output)
 
     async def write(report: _Report) -> None:

@@ -41,9 +41,8 @@ GRANT EXECUTE ON FUNCTION ledger.snapshot_every() TO florin_app;
 -- Returns per item the last entry by then (0: none), the balance after it, and the last snapshot before it with
 -- what dated entries up to there add up to (base_seq 0: none). Nulls where there is no such account.
 --
--- A snapshot stands at every 32nd entry up to projections.through, so at most 31 entries are left to look at. Where the
--- projections are behind, or missing, the entry is found by bisection: recorded_at never falls from one entry to the
--- next. Ids carry their time to within a day, which leaves out whole partitions.
+-- A snapshot stands at every 32nd entry, so at most 31 entries after one are left to look at. Where even the 32nd is old
+-- enough, the projections are behind, and the rest is found by bisection: recorded_at never falls from one entry to the next. Ids carry their time to within a day, which leaves out whole partitions.
 CREATE FUNCTION ledger.stand_at(
     p_tenant    integer,
     p_accounts  uuid[],
@@ -63,7 +62,6 @@ AS $$
 DECLARE
     c_every  CONSTANT bigint := ledger.snapshot_every();
     v_at     timestamptz[];    -- null where the last entry is old enough: then it is the answer
-    v_high   bigint[];         -- the first entry that is known to be too late
     v_from   uuid[];           -- ids of what was recorded in between
     v_to     uuid[];
     v_first  uuid;
@@ -80,15 +78,13 @@ BEGIN
     -- One look into each index per item, however small the tables were when this was planned (enable_seqscan; OFFSET 0
     -- keeps the planner from other joins).
     SELECT array_agg(f.type), array_agg(f.currency), array_agg(f.dated), array_agg(f.seq), array_agg(f.balance),
-           array_agg(f.entry_seq), array_agg(f.low), array_agg(f.base_dated), array_agg(f.at), array_agg(f.high),
+           array_agg(f.entry_seq), array_agg(f.low), array_agg(f.base_dated), array_agg(f.at),
            array_agg(f.from_id), array_agg(f.to_id)
-    INTO types, currencies, dated, seqs, balances, last_seqs, base_seqs, base_dated, v_at, v_high, v_from, v_to
+    INTO types, currencies, dated, seqs, balances, last_seqs, base_seqs, base_dated, v_at, v_from, v_to
     FROM (
         SELECT a.type, a.currency, a.dated, a.entry_seq, t.at, coalesce(s.seq, 0) AS low, coalesce(s.dated, 0) AS base_dated,
                CASE WHEN t.at IS NULL THEN a.entry_seq ELSE coalesce(s.seq, 0) END AS seq,
                CASE WHEN t.at IS NULL THEN a.balance ELSE coalesce(s.balance, 0) END AS balance,
-               CASE WHEN coalesce(s.seq, 0) + c_every <= j.through THEN coalesce(s.seq, 0) + c_every
-                    WHEN t.at IS NOT NULL THEN a.entry_seq END AS high,
                CASE WHEN t.at IS NOT NULL THEN ledger.id_floor(coalesce(s.recorded_at, '-infinity') - interval '1 day')
                    END AS from_id,
                ledger.id_floor(t.at + interval '1 day') AS to_id
@@ -110,11 +106,6 @@ BEGIN
             ORDER BY n.recorded_at DESC, n.seq DESC
             LIMIT 1
         ) s ON true
-        LEFT JOIN LATERAL (
-            SELECT p.through FROM ledger.projections p
-            WHERE p.tenant_id = p_tenant AND p.account_id = w.account AND t.at IS NOT NULL
-            OFFSET 0
-        ) j ON true
         ORDER BY w.item
     ) f;
     IF array_remove(v_at, NULL) = '{}' THEN
@@ -133,15 +124,15 @@ BEGIN
     INTO seqs, balances
     FROM (
         SELECT e.seq, e.balance_after, w.low, w.balance
-        FROM unnest(p_accounts, seqs, balances, v_high, v_at, v_from, v_to)
-            WITH ORDINALITY AS w (account, low, balance, high, at, from_id, to_id, item)
+        FROM unnest(p_accounts, seqs, balances, v_at, v_from, v_to)
+            WITH ORDINALITY AS w (account, low, balance, at, from_id, to_id, item)
         LEFT JOIN LATERAL (
             SELECT n.seq, n.balance_after
             FROM ledger.all_entries n
             WHERE n.tenant_id = p_tenant AND n.account_id = w.account
               AND n.transfer_id >= v_first AND n.transfer_id < v_last
               AND n.transfer_id >= w.from_id AND n.transfer_id < w.to_id
-              AND n.seq > w.low AND n.seq < w.high AND w.high - w.low <= c_every
+              AND n.seq > w.low AND n.seq <= w.low + c_every
               AND n.recorded_at <= w.at
             ORDER BY n.seq DESC
             LIMIT 1
@@ -149,11 +140,10 @@ BEGIN
         ORDER BY w.item
     ) f;
 
-    -- Where more than a snapshot's worth is left to look at.
     FOR i IN 1 .. cardinality(p_accounts) LOOP
-        CONTINUE WHEN (v_high[i] - base_seqs[i] > c_every) IS NOT TRUE;
-        v_low := base_seqs[i];
-        v_too := v_high[i];
+        CONTINUE WHEN (seqs[i] = base_seqs[i] + c_every AND v_at[i] IS NOT NULL) IS NOT TRUE;
+        v_low := seqs[i];
+        v_too := last_seqs[i];
         WHILE v_too - v_low > 1 LOOP
             v_mid := (v_low + v_too) / 2;
             SELECT n.recorded_at, n.balance_after INTO STRICT v_seen
@@ -479,22 +469,30 @@ GRANT EXECUTE ON FUNCTION ledger.lines_restated(integer, uuid, bigint, bigint, b
 -- Which of the accounts match what clears by correlation. Who declares that an account clears says how it is
 -- matched: the account itself, else the closest node of the chart at or above its code.
 CREATE FUNCTION ledger.matched_by_correlation(p_tenant integer, p_accounts uuid[]) RETURNS uuid[]
-LANGUAGE sql STABLE
-RETURN (
-    SELECT coalesce(array_agg(a.id), '{}')
-    FROM ledger.accounts a
-    JOIN ledger.account_details d ON d.tenant_id = p_tenant AND d.account_id = ANY (p_accounts) AND d.account_id = a.id
-    LEFT JOIN LATERAL (
-        SELECT c.match_by
-        FROM ledger.chart c
-        WHERE c.tenant_id = p_tenant AND c.clears_within IS NOT NULL
-          AND c.code = ANY (ARRAY(SELECT array_to_string((string_to_array(a.code, ':'))[1:n], ':')
-                                  FROM generate_series(1, cardinality(string_to_array(a.code, ':'))) n))
-        ORDER BY length(c.code) DESC
-        LIMIT 1
-    ) above ON d.clears_within IS NULL
-    WHERE a.tenant_id = p_tenant AND a.id = ANY (p_accounts)
-      AND (d.match_by = 'correlation' OR above.match_by = 'correlation'));
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+AS $$
+BEGIN
+    RETURN (
+        SELECT coalesce(array_agg(w.account), '{}')
+        FROM unnest(p_accounts) AS w (account)
+        CROSS JOIN LATERAL (
+            SELECT d.clears_within, d.match_by FROM ledger.account_details d
+            WHERE d.tenant_id = p_tenant AND d.account_id = w.account
+            OFFSET 0
+        ) own
+        LEFT JOIN LATERAL (
+            SELECT c.match_by
+            FROM ledger.accounts a
+            CROSS JOIN LATERAL (SELECT string_to_array(a.code, ':') AS parts) p
+            JOIN ledger.chart c ON c.tenant_id = p_tenant AND c.clears_within IS NOT NULL
+                AND c.code = ANY (ARRAY(SELECT array_to_string(p.parts[1:n], ':') FROM generate_subscripts(p.parts, 1) n))
+            WHERE a.tenant_id = p_tenant AND a.id = w.account AND own.clears_within IS NULL
+            ORDER BY length(c.code) DESC
+            LIMIT 1
+        ) above ON true
+        WHERE own.match_by = 'correlation' OR above.match_by = 'correlation');
+END
+$$;
 GRANT EXECUTE ON FUNCTION ledger.matched_by_correlation(integer, uuid[]) TO florin_app;
 
 -- Brings the projections of some accounts up to date: snapshots, sums of dated entries, open items. Locks each account's
@@ -673,7 +671,7 @@ CREATE FUNCTION ledger.due_projections(
     OUT mark      uuid,
     OUT more      boolean
 )
-LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
 AS $$
 DECLARE
     v_mark     uuid;
@@ -701,13 +699,24 @@ BEGIN
     more := v_looked = p_limit AND v_last < v_safe;
     -- The last one itself is looked at again; where nothing was posted, the mark stays.
     mark := greatest(v_mark, least(v_last, v_safe));
-    SELECT coalesce(array_agg(a.id ORDER BY a.id), '{}') INTO accounts
-    FROM ledger.accounts a
-    LEFT JOIN ledger.projections j ON j.tenant_id = p_tenant AND j.account_id = ANY (v_touched) AND j.account_id = a.id
-    WHERE a.tenant_id = p_tenant AND a.id = ANY (v_touched)
-      AND a.entry_seq > coalesce(j.through, 0)
-      AND (a.dated OR a.entry_seq / ledger.snapshot_every() > coalesce(j.through, 0) / ledger.snapshot_every()
-           OR a.id = ANY (ledger.matched_by_correlation(p_tenant, v_touched)));
+    SELECT coalesce(array_agg(w.id) FILTER (WHERE d.due), '{}'), coalesce(array_agg(w.id) FILTER (WHERE NOT d.due), '{}')
+    INTO accounts, v_touched
+    FROM unnest(v_touched) AS w (id)
+    CROSS JOIN LATERAL (
+        SELECT a.entry_seq, a.dated FROM ledger.accounts a WHERE a.tenant_id = p_tenant AND a.id = w.id
+        OFFSET 0
+    ) a
+    LEFT JOIN LATERAL (
+        SELECT p.through FROM ledger.projections p WHERE p.tenant_id = p_tenant AND p.account_id = w.id
+        OFFSET 0
+    ) j ON true
+    CROSS JOIN LATERAL (
+        SELECT a.dated OR a.entry_seq / ledger.snapshot_every() > coalesce(j.through, 0) / ledger.snapshot_every() AS due
+    ) d
+    WHERE a.entry_seq > coalesce(j.through, 0);
+    IF v_touched <> '{}' THEN
+        accounts := accounts || ledger.matched_by_correlation(p_tenant, v_touched);
+    END IF;
 END
 $$;
 GRANT EXECUTE ON FUNCTION ledger.due_projections(integer, integer) TO florin_app;

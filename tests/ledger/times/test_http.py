@@ -48,6 +48,8 @@ async def test_a_past_balance_and_its_restatement_are_told(api: Client) -> None:
     assert restated["has_more"] is False
     after = await api.get(f"{path}/restatements", at=LONG_AGO, known_at=LONG_AGO, starting_after=2)
     assert after["data"] == []
+    assert (await api.get(f"{path}/restatements", at=LONG_AGO))["difference"] == 30
+    assert (await api.get(f"{path}/restatements"))["difference"] == 0
 
     even = await api.get("/v1/trial-balance", at=LONG_AGO)
     assert [(one["debits"], one["difference"]) for one in even["data"]] == [(30, 0)]
@@ -62,7 +64,7 @@ async def test_bad_moments_are_refused_by_name(api: Client) -> None:
         (f"/v1/accounts/{wallet}/balance-at?at=yesterday", (422, "invalid_request", "at")),
         (f"/v1/accounts/{wallet}/balance-at?known_at=5", (422, "invalid_request", "known_at")),
         (f"/v1/accounts/{wallet}/balance-at?asof=2026-03-01", (422, "invalid_request", "asof")),
-        (f"/v1/accounts/{wallet}/restatements?at={LONG_AGO}", (422, "invalid_request", "known_at")),
+        (f"/v1/accounts/{wallet}/restatements?at=x", (422, "invalid_request", "at")),
         (f"/v1/accounts/{encode_id('acct', new_id())}/balance-at", (404, "account_not_found", None)),
         ("/v1/trial-balance?at=2026", (422, "invalid_request", "at")),
     ):

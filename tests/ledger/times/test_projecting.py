@@ -110,7 +110,10 @@ async def test_workers_at_once_take_in_each_entry_once(books: Books, fill: Fill)
             done += await step(worker, [cash, wallet], 100)
         return done
 
-    assert sum(await asyncio.gather(*map(work, workers))) == 4000
+    taken = sum(await asyncio.gather(*map(work, workers)))
+    assert taken > 0
+    # What all of them left to each other, now that nobody else is at it.
+    assert taken + await service.project(books.ledger, books.tenant_id, [cash, wallet]) == 4000
     together = [await rows(books, table) for table in TABLES]
     await service.unproject(books.ledger, books.tenant_id, [cash, wallet])
     await service.project(books.ledger, books.tenant_id, [cash, wallet])
@@ -146,3 +149,27 @@ async def test_what_returns_to_zero_is_no_open_item_and_what_lingers_is_as_old_a
             pass
         assert await open_items(books, clearing) == expected[2]
     assert await open_items(books, cash) == {}
+
+
+async def test_who_declares_that_an_account_clears_says_how_it_is_matched(books: Books) -> None:
+    cash, ours, own = await books.open(AccountType.ASSET), await books.open(), await books.open()
+    async with books.ledger.database.tenant(books.tenant_id) as connection:
+        for statement in (
+            "INSERT INTO ledger.chart (tenant_id, code, name, type, clears_within, match_by, created_at)"
+            " VALUES (%(tenant)s, 'c', 'Clearing', 'liability', '1 day', 'order', now()),"
+            " (%(tenant)s, 'c:cards', 'Cards', 'liability', '1 day', 'correlation', now()),"
+            " (%(tenant)s, 'c:car', 'Cars', 'liability', '1 day', 'order', now()),"
+            " (%(tenant)s, 'c:cards:visa', 'Visa', 'liability', NULL, 'order', now())",
+            "UPDATE ledger.accounts SET code = CASE id WHEN %(own)s THEN 'c:cards:1' ELSE 'c:cards:visa:2' END"
+            " WHERE tenant_id = %(tenant)s AND id IN (%(ours)s, %(own)s)",
+            "UPDATE ledger.account_details SET clears_within = '2 days'"
+            " WHERE tenant_id = %(tenant)s AND account_id = %(own)s",
+        ):
+            await connection.execute(
+                statement.encode(), {"tenant": books.tenant_id, "ours": ours, "own": own}
+            )
+    await correlated(books, cash, ours, 5, "a")
+    await correlated(books, cash, own, 5, "a")
+    assert (await service.project_due(books.ledger, books.tenant_id)).accounts == 1
+    assert {name: amount for name, (amount, _) in (await open_items(books, ours)).items()} == {"a": -5}
+    assert await open_items(books, own) == {}

@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from florin.cli.bench import scripts
+from florin.cli.bench.history import history
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
 from florin.cli.bench.stage import (
     ACCOUNTS,
@@ -239,6 +240,7 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "batches": batches,
     "payments": payments,
     "users": users,
+    "history": history,
     "start": start,
 }
 

@@ -122,8 +122,9 @@ def restatements(
     account: Account,
     at: Annotated[datetime, typer.Option(parser=instant, metavar="TIME", help="The moment compared.")],
     known_at: Annotated[
-        datetime, typer.Option(parser=instant, metavar="TIME", help="When it was known before.")
-    ],
+        datetime | None,
+        typer.Option(parser=instant, metavar="TIME", help="When it was known before. Default: then."),
+    ] = None,
     live: Live = True,
     as_json: AsJson = False,
 ) -> None:
@@ -139,7 +140,7 @@ def restatements(
                     books.tenant_id,
                     account_id,
                     at=at,
-                    known_at=known_at,
+                    known_at=known_at or at,
                     limit=_PAGE,
                     after_seq=lines[-1].seq if lines else 0,
                 )

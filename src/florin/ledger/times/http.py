@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, StringConstraints
 
+from florin.kernel import clock
 from florin.kernel.clock import rfc3339
 from florin.kernel.dates import Instant
 from florin.kernel.http.problem import problems
@@ -111,12 +112,18 @@ async def read_balance_at(call: Read, account_id: AccountId, at: At = None, know
 async def read_restatements(
     call: Read,
     account_id: AccountId,
-    at: Annotated[Instant, Query(description="The moment whose balance is compared.")],
-    known_at: Annotated[Instant, Query(description="When it was known before.")],
+    at: Annotated[
+        Instant | None, Query(description="The moment whose balance is compared. Default: now.")
+    ] = None,
+    known_at: Annotated[
+        Instant | None, Query(description="When it was known before. Default: at that very moment.")
+    ] = None,
     limit: Limit = DEFAULT_LIMIT,
     starting_after: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="An entry's seq.")] = None,
 ) -> Any:
     """The balance as of `at`, as known at `known_at` and as known now, and the entries between the two."""
+    at = at or clock.now()
+    known_at = known_at or at
     found = await service.restatement(
         call.rooms[Ledger],
         call.tenant_id,

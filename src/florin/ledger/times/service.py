@@ -27,7 +27,7 @@ from florin.ledger.times.model import (
 )
 
 PAGE_LINES = 1000
-_TOGETHER = 500
+_TOGETHER = 100
 _LOOK_THROUGH = 20_000
 _ENTRIES = 10_000
 

@@ -18,6 +18,7 @@ from florin.ledger.reports.model import WHOLE_BOOKS, Scope, Section, SectionEnd,
 from florin.ledger.reports.render.csv_ import statement_csv
 from florin.ledger.times.errors import PeriodOutOfOrder
 from florin.ledger.times.model import TimeAxis
+from florin.ledger.times.service import project
 from tests.conftest import AllDatabaseUrls
 from tests.ledger.books import Books, holding, reversing
 from tests.ledger.reports.samples import (
@@ -202,8 +203,9 @@ async def test_as_known_at_an_instant_later_records_are_left_out(books: Books) -
     assert (await sections_of(books, WHOLE_BOOKS, when))["wallets:1"].closing_minor == 100
 
 
+@pytest.mark.parametrize("projected", [False, True])
 async def test_reports_agree_with_the_entries_by_either_time(
-    books: Books, monkeypatch: pytest.MonkeyPatch
+    books: Books, monkeypatch: pytest.MonkeyPatch, projected: bool
 ) -> None:
     monkeypatch.setattr(service, "LINES_PER_PAGE", 7)  # so that pages end in the middle of everything
     monkeypatch.setattr(service, "ACCOUNTS_PER_PAGE", 2)
@@ -216,6 +218,8 @@ async def test_reports_agree_with_the_entries_by_either_time(
         await moved(books, debit, credit, random.randint(1, 99), at=random.choice([None, *days]))
         if number % 30 == 15:
             edges.append(await instant(books))
+            if projected:
+                await project(books.ledger, books.tenant_id, ids)
     for by in TimeAxis:
         for _ in range(6):
             since, until = sorted(random.sample(edges, 2))

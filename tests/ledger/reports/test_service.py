@@ -329,6 +329,28 @@ async def test_what_cannot_be_reported_is_refused(books: Books, other_books: Boo
         assert missing.value.param == param
 
 
+@pytest.mark.parametrize("column", ["amount", "balance_after"])
+async def test_books_that_were_tampered_with_make_no_statement(
+    books: Books, database_urls: AllDatabaseUrls, column: str
+) -> None:
+    bank, _, wallet = await three_accounts(books)
+    for _ in range(3):
+        await moved(books, bank, wallet, 10)
+    until = await instant(books)
+    await moved(books, bank, wallet, 10)
+    with psycopg.connect(database_urls.root) as root:
+        root.execute("SET session_replication_role = replica")
+        root.execute(
+            f"UPDATE ledger.entries SET {column} = {column} + 1 WHERE tenant_id = %s AND account_id = %s"
+            " AND seq = 3",
+            [books.tenant_id, bank],
+        )
+    when = await period(books, BEGINNING, until)
+    with pytest.raises(service.BooksDoNotAddUp, match=str(bank)):
+        await lines_of(books, Scope(account_id=bank), when)
+    assert len(await lines_of(books, Scope(account_id=wallet), when)) == 3
+
+
 async def test_a_report_too_large_for_its_format_is_refused(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:

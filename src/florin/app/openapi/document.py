@@ -97,6 +97,7 @@ _PARAMETERS: Final = {
     "business_unit_id": "Only those of this unit.",
     "reference": "Only the one with this reference.",
     "key": "The setting's name.",
+    "format": "How it is written.",
     "name": "The provider's name.",
 }
 

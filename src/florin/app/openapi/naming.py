@@ -30,6 +30,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     },
     {"name": "Exchanges", "description": "One currency for another, at a rate that is kept."},
     {"name": "Templates", "description": "Named, versioned recipes for postings."},
+    {"name": "Reports", "description": "Statements, journal, general ledger and trial balance of a period."},
     {
         "name": "Periods",
         "description": "Closed for good: nothing more counts in them. Corrections go into the open period.",
@@ -58,6 +59,10 @@ _IRREGULAR: Final = {
     ("get", "/readyz"): "checkReadiness",
     ("get", "/metrics"): "readMetrics",
     ("post", "/v1/transfers/batch"): "createTransfers",
+    ("get", "/v1/statements"): "getStatements",
+    ("get", "/v1/reports/journal"): "getJournal",
+    ("get", "/v1/reports/general-ledger"): "getGeneralLedger",
+    ("get", "/v1/reports/trial-balance"): "getPeriodTrialBalance",
     ("post", "/v1/periods/close"): "closePeriod",
     ("get", "/v1/clearing"): "listClearingAccounts",
     ("get", "/v1/clearing/{account_id}/items/{transfer_id}/trail"): "getClearingTrail",

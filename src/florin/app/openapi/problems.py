@@ -111,6 +111,10 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
     "Provider": ProviderNotFound,
+    "getStatements": AccountNotFound,
+    "getJournal": AccountNotFound,
+    "getGeneralLedger": AccountNotFound,
+    "getPeriodTrialBalance": AccountNotFound,
 }
 """By operation id, or by what its name holds; the first that fits."""
 

@@ -13,6 +13,7 @@ from florin.cli.ledger import (  # noqa: E402
     monitors,  # noqa: F401
     posting,  # noqa: F401
     proof,  # noqa: F401
+    reports,  # noqa: F401
     seals,  # noqa: F401
     templates,  # noqa: F401
     times,  # noqa: F401

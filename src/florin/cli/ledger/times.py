@@ -70,11 +70,13 @@ def balance(
     run_async(work())
 
 
-@app.command("trial-balance")
 def trial_balance(
     tenant: Tenant, at: At = None, known_at: KnownAt = None, live: Live = True, as_json: AsJson = False
 ) -> None:
-    """The balances on either side, by currency and type of account, now or as of a time."""
+    """The balances on either side, by currency and type of account, now or as of a time.
+
+    `florin ledger trial-balance` without a period; the command stands in `reports`.
+    """
 
     async def work() -> None:
         async with open_books(settings(), tenant, live=live) as books:

@@ -4,6 +4,7 @@ from florin.ledger.chart import http as chart
 from florin.ledger.http import accounts, dry_runs, exchanges, holds, sets, templates, transfers
 from florin.ledger.limits import http as limits
 from florin.ledger.proof import http as proof
+from florin.ledger.reports import http as reports
 from florin.ledger.seals import http as seals
 from florin.ledger.times import http as times
 
@@ -22,4 +23,5 @@ routers = (
     times.router,
     seals.router,
     proof.router,
+    reports.router,
 )

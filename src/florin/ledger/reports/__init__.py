@@ -1,0 +1,1 @@
+"""What the books say of a period: statements, journal, general ledger, trial balance."""

@@ -13,6 +13,7 @@ from florin.kernel.http.call import Rooms
 from florin.kernel.jobs import Job, Jobs, Periodic, PerTenant, every
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
+from florin.ledger.archive.service import archive_due
 from florin.ledger.service import Ledger, expire_holds
 from florin.payments.recovery import recover
 from florin.payments.room import Payments
@@ -31,6 +32,11 @@ def jobs_of(rooms: Rooms) -> list[Job]:
         *kernel_jobs(rooms[Database]),
         PerTenant("payments.recover", every(5), lambda tenant_id: recover(payments, tenant_id)),
         PerTenant("ledger.expire_holds", every(10), lambda tenant_id: expire_holds(ledger, tenant_id)),
+        Periodic(
+            "ledger.archive",
+            "20 2 * * *",
+            lambda: archive_due(rooms[Database], rooms[Settings].ledger_months_kept),
+        ),
         Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
         Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
     ]

@@ -91,6 +91,7 @@ def id_field(prefix: str) -> object:
 AccountId = Annotated[UUID, *id_field("acct")]
 TransferId = Annotated[UUID, *id_field("tr")]
 HoldId = Annotated[UUID, *id_field("hold")]
+ImportId = Annotated[UUID, *id_field("imp")]
 PaymentId = Annotated[UUID, *id_field("pay")]
 RefundId = Annotated[UUID, *id_field("re")]
 PartnerId = Annotated[UUID, *id_field("ptnr")]

@@ -67,6 +67,7 @@ class Ledger:
         self.reversing = Coalescer(database, REVERSE)
         self.balances = Coalescer(database, BALANCES)
         self.finding = Coalescer(database, store.FIND)
+        self.exporting = asyncio.Semaphore(2)  # each holds a connection for as long as its reader likes
         self.system_accounts: dict[tuple[int, str], UUID] = {}
 
 

@@ -18,6 +18,7 @@ TAGS: Final[list[dict[str, Any]]] = [
         "name": "Holds",
         "description": "Money reserved, to be posted in full or in part, voided, or to expire.",
     },
+    {"name": "Bulk", "description": "Accounts, opening balances and history as CSV or Parquet, in and out."},
     {"name": "Tenant", "description": "The tenant that the key belongs to, its parts and its usage."},
     {"name": "Partners", "description": "Those who call the API in the tenant's name."},
     {"name": "Customers", "description": "Those who pay."},

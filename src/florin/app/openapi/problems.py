@@ -20,6 +20,7 @@ from florin.kernel.errors import (
     UnsupportedMediaType,
 )
 from florin.kernel.http.problem import render
+from florin.ledger.bulk.errors import ImportInProgress, ImportNotFound
 from florin.ledger.errors import (
     AccountCodeTaken,
     AccountFrozen,
@@ -75,6 +76,7 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Transfer": TransferNotFound,
     "createHold": AccountNotFound,
     "Hold": HoldNotFound,
+    "Import": ImportNotFound,
     "BusinessUnit": BusinessUnitNotFound,
     "Customer": CustomerNotFound,
     "Partner": PartnerNotFound,
@@ -96,6 +98,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "createTransfer": AccountFrozen,
     "createHold": AccountFrozen,
     "Hold": HoldClosed,
+    "Import": ImportInProgress,
     "createWebhookEndpoint": TooManyEndpoints,
     "rotateWebhookEndpointSecret": TooManySecrets,
     "WebhookEndpoint": EndpointDisabled,

@@ -3,3 +3,5 @@
 import typer
 
 app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args_is_help=True)
+
+from florin.cli.ledger import archive, bulk  # noqa: E402, F401 - they add their commands

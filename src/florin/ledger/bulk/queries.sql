@@ -92,3 +92,68 @@ FROM ledger.write_import(:tenant_id, :accounts, :seqs, :balances, :not_before, :
 SELECT r.counted, r.in_the_way, r.seqs, r.balances, r.last_at
 FROM ledger.count_import(:tenant_id, :accounts, :counts, :totals, :lows, :highs, :dated, :seqs, :balances,
                          :recorded_at) r;
+
+-- name: export_accounts(tenant_id, subtree)
+-- Accounts as an import takes them, with the bounds that are their own.
+SELECT a.code, d.name, a.type, a.currency, d.min_balance, d.max_balance, d.metadata::text AS metadata, a.status
+FROM ledger.accounts a
+JOIN ledger.account_details d ON d.tenant_id = :tenant_id AND d.account_id = a.id
+WHERE a.tenant_id = :tenant_id
+  AND (:subtree::text IS NULL OR a.code = :subtree OR starts_with(a.code, :subtree || ':'))
+ORDER BY a.code;
+
+-- name: export_balances(tenant_id, subtree)
+-- What each account holds now, on its normal side.
+SELECT a.code, a.balance AS amount, a.currency
+FROM ledger.accounts a
+WHERE a.tenant_id = :tenant_id
+  AND (:subtree::text IS NULL OR a.code = :subtree OR starts_with(a.code, :subtree || ':'))
+ORDER BY a.code;
+
+-- name: export_entries(tenant_id, subtree, since, until)
+-- Entries, account by account in the order of their numbers; debits are positive. Ids carry their time to within
+-- the day's slack that lets whole partitions be left out.
+SELECT a.code AS account, e.seq, e.transfer_id AS transfer, e.amount, a.currency, e.balance_after,
+       to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at,
+       to_char(coalesce(e.effective_at, e.recorded_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+           AS effective_at
+FROM ledger.all_entries e
+JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = e.account_id
+WHERE e.tenant_id = :tenant_id
+  AND (:subtree::text IS NULL OR a.code = :subtree OR starts_with(a.code, :subtree || ':'))
+  AND (:since::timestamptz IS NULL
+       OR (e.recorded_at >= :since AND e.transfer_id >= kernel.uuid_floor(:since::timestamptz - interval '1 day')))
+  AND (:until::timestamptz IS NULL
+       OR (e.recorded_at < :until AND e.transfer_id < kernel.uuid_floor(:until::timestamptz + interval '1 day')))
+ORDER BY e.account_id, e.seq;
+
+-- name: export_transfers(tenant_id, subtree, since, until)
+-- What moved money, as an import takes it: two legs in one row, more in a row each. The name in `transfer` holds the
+-- rows of one together.
+SELECT t.id AS transfer, l.debit_account, l.credit_account, l.amount, l.currency,
+       to_char(coalesce(t.effective_at, t.recorded_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+           AS effective_at,
+       t.description, t.correlation_id, t.causation_id, t.metadata::text AS metadata, t.kind,
+       to_char(t.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at
+FROM ledger.all_transfers t
+CROSS JOIN LATERAL (
+    SELECT d.code AS debit_account, c.code AS credit_account, abs(t.amounts[1]) AS amount, d.currency, 1 AS leg
+    FROM ledger.accounts d, ledger.accounts c
+    WHERE cardinality(t.amounts) = 2 AND d.tenant_id = :tenant_id AND c.tenant_id = :tenant_id
+      AND d.id = t.account_ids[CASE WHEN t.amounts[1] > 0 THEN 1 ELSE 2 END]
+      AND c.id = t.account_ids[CASE WHEN t.amounts[1] > 0 THEN 2 ELSE 1 END]
+    UNION ALL
+    SELECT CASE WHEN u.amount > 0 THEN a.code END, CASE WHEN u.amount < 0 THEN a.code END, abs(u.amount), a.currency, u.leg
+    FROM unnest(t.account_ids, t.amounts) WITH ORDINALITY AS u (account_id, amount, leg)
+    JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = u.account_id
+    WHERE cardinality(t.amounts) > 2
+) l
+WHERE t.tenant_id = :tenant_id AND t.entry_seqs IS NOT NULL
+  AND (:subtree::text IS NULL OR t.account_ids && ARRAY(
+      SELECT s.id FROM ledger.accounts s
+      WHERE s.tenant_id = :tenant_id AND (s.code = :subtree OR starts_with(s.code, :subtree || ':'))))
+  AND (:since::timestamptz IS NULL
+       OR (t.recorded_at >= :since AND t.id >= kernel.uuid_floor(:since::timestamptz - interval '1 day')))
+  AND (:until::timestamptz IS NULL
+       OR (t.recorded_at < :until AND t.id < kernel.uuid_floor(:until::timestamptz + interval '1 day')))
+ORDER BY t.id, l.leg;

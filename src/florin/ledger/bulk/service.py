@@ -229,7 +229,7 @@ async def _plan(run: _Run, rows: Rows, *, careful: bool = False) -> tuple[Plan, 
 
 
 def _expected(plan: Plan, legs: Staged) -> Standing:
-    """How the accounts stand before the chunk, if nobody else posts; and notes how they will stand after it."""
+    """How the accounts will stand before the chunk, if nobody else posts; notes how they will after it."""
     known = [gain.account for gain in plan.gains.values()]
     times = [one.last_at for one in known if one.last_at is not None]
     standing = Standing(

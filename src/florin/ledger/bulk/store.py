@@ -1,16 +1,19 @@
 """The only caller of `queries.sql`: rows in, model out. The caller's transaction is its tenant's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import aiosql
+from psycopg import AsyncCopy
 
 from florin.kernel.db import Connection
 from florin.ledger.bulk.model import (
     Counted,
+    ExportKind,
     Import,
     ImportKind,
     ImportStatus,
@@ -221,3 +224,29 @@ async def post(
 def _import(row: Sequence[Any]) -> Import:
     import_id, kind, status, *rest = row
     return Import(import_id, ImportKind(kind), ImportStatus(status), *rest)
+
+
+def export_csv(
+    connection: Connection, kind: ExportKind, parameters: dict[str, Any]
+) -> AbstractAsyncContextManager[AsyncCopy]:
+    """The rows as CSV with a header, as fast as they are read."""
+    statement = f"COPY ({_export_sql(kind)}) TO STDOUT (FORMAT csv, HEADER)"
+    return connection.cursor().copy(statement.encode(), parameters)
+
+
+async def export_rows(
+    connection: Connection, kind: ExportKind, parameters: dict[str, Any], size: int
+) -> AsyncGenerator[tuple[list[str], list[tuple[Any, ...]]], None]:
+    """The names of the columns and `size` rows at a time, through a cursor on the server; at least once."""
+    async with connection.cursor("export") as cursor:
+        await cursor.execute(_export_sql(kind).encode(), parameters)
+        names = [column.name for column in cursor.description or ()]
+        rows = await cursor.fetchmany(size)
+        yield names, rows
+        while rows := await cursor.fetchmany(size):
+            yield names, rows
+
+
+def _export_sql(kind: ExportKind) -> str:
+    sql: str = getattr(_queries, f"export_{kind}").sql
+    return sql.rstrip().rstrip(";")

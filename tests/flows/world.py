@@ -47,6 +47,7 @@ class Operation:
     schema: Body | None
     optional: bool
     keyed: bool
+    takes_file: bool
     parameters: tuple[Body, ...]
 
     @property
@@ -76,6 +77,7 @@ def operations() -> Iterator[Operation]:
                 schema=content.get("schema"),
                 optional=not request.get("required", False),
                 keyed=any(one["name"] == "Idempotency-Key" for one in parameters),
+                takes_file="text/csv" in request.get("content", {}),
                 parameters=parameters,
             )
 
@@ -144,6 +146,9 @@ class Tenant:
         return body
 
     def _fitting(self, parameter: Body) -> str:
+        choices: list[str] = resolve(parameter["schema"]).get("enum", [])
+        if choices:
+            return choices[0]
         prefix = prefix_of(parameter["schema"])
         return "fraud.enabled" if prefix is None else self.ids[prefix]
 
@@ -196,6 +201,13 @@ def furnish(tenant: Tenant) -> Tenant:
         for kind in ("asset", "liability")
     ]
     ids["acct"] = tenant.accounts[0]
+    imported = tenant.request(
+        "POST",
+        "/v1/imports?kind=accounts",
+        content=f"code,type,currency\n{run}:imported,asset,USD\n",
+        headers={"content-type": "text/csv"},
+    )
+    ids["imp"] = imported.json()["id"]
     legs = [
         {"account": account, "direction": direction, "amount": 100_000}
         for account, direction in zip(tenant.accounts, ("debit", "credit"), strict=True)

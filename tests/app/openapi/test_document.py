@@ -107,7 +107,7 @@ def test_an_answer_has_an_example_that_fits_its_schema(path: str, operation: dic
             elif media_type == "application/json":
                 check(content["schema"], content["example"])
             else:
-                assert path == "/metrics"
+                assert path == "/metrics" or path.startswith("/v1/exports/")
 
 
 @pytest.mark.parametrize(("path", "operation"), OPERATIONS)
@@ -116,6 +116,8 @@ def test_a_request_has_an_example_that_fits_and_refuses_unknown_fields(
 ) -> None:
     if "requestBody" not in operation:
         return
+    if "text/csv" in operation["requestBody"]["content"]:
+        return  # a file: its columns are what tests/ledger/bulk is about
     [(media_type, content)] = operation["requestBody"]["content"].items()
     assert media_type == "application/json"
     check(content["schema"], content["example"])

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -153,7 +153,7 @@ async def list_import_errors(
     summary="Export the books",
     response_class=StreamingResponse,
     responses={
-        **problems(),
+        **problems(404),
         200: {
             "description": "OK",
             "content": {
@@ -165,8 +165,8 @@ async def list_import_errors(
 )
 async def export_books(
     call: Read,
-    kind: ExportKind,
-    format: FileFormat,
+    kind: Annotated[ExportKind, Path(description="What to write.")],
+    format: Annotated[FileFormat, Path(description="How to write it.")],
     subtree: Annotated[
         AccountCode | None, Query(description="Only accounts at or below this code, or what touches them.")
     ] = None,

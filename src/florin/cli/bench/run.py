@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from florin.cli.bench import scripts
+from florin.cli.bench.imports import import_rate, write_history
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
 from florin.cli.bench.stage import (
     ACCOUNTS,
@@ -177,6 +178,23 @@ async def batches(bench: Bench) -> None:
     )
 
 
+async def imports(bench: Bench) -> None:
+    """Files of history against the array function, in turns."""
+    chance = Random(3)  # noqa: S311 - a load, not a secret
+    rows = 100_000 * max(2, bench.seconds // 2)
+    posted, imported = [], []
+    async with Database(bench.urls.app, size=4) as database:
+        for turn in range(bench.rounds):
+            bench.say(f"imports, round {turn + 1}: ledger.post, 1000 items a call")
+            posted.append(await _post_alone(database, bench, 1000, chance, hot=False))
+            bench.say(f"imports, round {turn + 1}: {rows:,} rows through COPY")
+            file = write_history(bench.directory / "history.csv", bench.one, rows, chance)
+            imported.append(await import_rate(database, bench.one, file, rows))
+    base = mean(posted)
+    rate = bench.add("import_per_s", "import of transfers through COPY", mean(imported), "/s")
+    bench.add("import_ratio", "  against ledger.post, 1000 items a call", rate / base, "x", 3.0)
+
+
 async def payments(bench: Bench) -> None:
     """Payments over HTTP against the same two functions called once per payment; latencies."""
     users = Users(64, bench.seconds)
@@ -237,6 +255,7 @@ async def start(bench: Bench) -> None:
 PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "transfers": transfers,
     "batches": batches,
+    "imports": imports,
     "payments": payments,
     "users": users,
     "start": start,

@@ -47,14 +47,26 @@ GRANT EXECUTE ON FUNCTION ledger.open_import_stage() TO florin_app;
 
 -- Opens the accounts that stand in import_accounts, in the order of their rows.
 -- The bounds that posting enforces are the tighter of an account's own and those of the chart's nodes above it.
--- Returns the rows whose code another account has, in the books or earlier in the file.
-CREATE FUNCTION ledger.import_accounts(p_tenant integer, p_now timestamptz) RETURNS bigint[]
+-- Returns the rows that were not opened: `against_chart`, where a node above has another type or currency, or bounds
+-- that leave nothing of the account's own; and `taken`, whose code another account has, in the books or earlier in
+-- the file.
+CREATE FUNCTION ledger.import_accounts(
+    p_tenant integer, p_now timestamptz, OUT taken bigint[], OUT against_chart bigint[]
+)
 LANGUAGE plpgsql
 AS $$
-DECLARE
-    v_taken  bigint[];
 BEGIN
     PERFORM kernel.require_tenant(p_tenant);
+    SELECT array_agg(s.row_number) INTO against_chart
+    FROM pg_temp.import_accounts s
+    CROSS JOIN LATERAL (
+        SELECT bool_or(c.type <> s.type OR c.currency <> s.currency) AS other_kind,
+               max(c.min_balance) AS min_balance, min(c.max_balance) AS max_balance
+        FROM ledger.chart c
+        WHERE c.tenant_id = p_tenant AND (c.code = s.code OR starts_with(s.code, c.code || ':'))
+    ) n
+    WHERE n.other_kind OR greatest(s.min_balance, n.min_balance) > least(s.max_balance, n.max_balance);
+
     WITH opened AS (
         INSERT INTO ledger.accounts (tenant_id, id, code, type, currency, min_balance, max_balance)
         SELECT p_tenant, s.id, s.code, s.type, s.currency, greatest(s.min_balance, n.min_balance),
@@ -64,6 +76,7 @@ BEGIN
             SELECT max(c.min_balance) AS min_balance, min(c.max_balance) AS max_balance FROM ledger.chart c
             WHERE c.tenant_id = p_tenant AND (c.code = s.code OR starts_with(s.code, c.code || ':'))
         ) n
+        WHERE s.row_number <> ALL (coalesce(against_chart, '{}'))
         ORDER BY s.row_number
         ON CONFLICT ON CONSTRAINT accounts_code_key DO NOTHING
         RETURNING id
@@ -73,10 +86,9 @@ BEGIN
         FROM opened o JOIN pg_temp.import_accounts s USING (id)
         RETURNING account_id
     )
-    SELECT array_agg(s.row_number) INTO v_taken
+    SELECT array_agg(s.row_number) INTO taken
     FROM pg_temp.import_accounts s LEFT JOIN described d ON d.account_id = s.id
-    WHERE d.account_id IS NULL;
-    RETURN coalesce(v_taken, '{}');
+    WHERE d.account_id IS NULL AND s.row_number <> ALL (coalesce(against_chart, '{}'));
 END
 $$;
 GRANT EXECUTE ON FUNCTION ledger.import_accounts(integer, timestamptz) TO florin_app;

@@ -93,12 +93,13 @@ async def test_bad_rows_are_told_with_number_field_and_reason_and_good_ones_go_o
             row("a", "b", 1, description="paid with 4242 4242 4242 4242"),
             row("a", "b", 1, metadata="[]"),
             row("a", "ice", 1),
-            row("b", "a", 1),
+            row("a", "\x00", 1),
+            row("b", "a", 1, effective_at="2024-01-01T00:00:00.5+00:00:30.5"),
         ]
     )
     done = await bring_in(books, ImportKind.TRANSFERS, file)
-    assert (done.rows_done, done.rows_refused) == (14, 12)
-    assert [(e.row_number, e.field, e.code) for e in await errors_of(books, done)] == [
+    assert (done.rows_done, done.rows_refused) == (15, 13)
+    assert {(e.row_number, e.field, e.code) for e in await errors_of(books, done)} == {
         (2, "debit_account", "account_not_found"),
         (3, "credit_account", "field_missing"),
         (4, "amount", "amount_out_of_range"),
@@ -110,8 +111,9 @@ async def test_bad_rows_are_told_with_number_field_and_reason_and_good_ones_go_o
         (10, "effective_at", "field_malformed"),
         (11, "description", "card_number_refused"),
         (12, "metadata", "field_malformed"),
+        (14, "credit_account", "account_not_found"),
         (13, "credit_account", "account_frozen"),
-    ]
+    }
     assert set((await balances(books.ledger, books.tenant_id)).values()) == {0}
     await books.assert_sound()
 
@@ -179,6 +181,58 @@ async def test_accounts_are_opened_once_and_bad_ones_told(books: Books) -> None:
         "taken",
         "partner:tenant:payable:USD",
     }
+
+
+async def test_accounts_fit_the_chart_and_take_its_bounds(books: Books) -> None:
+    async with books.ledger.database.tenant(books.tenant_id) as connection:
+        await connection.execute(
+            "INSERT INTO ledger.chart (tenant_id, code, name, type, currency, min_balance, created_at)"
+            " VALUES (%s, 'wallets', 'Wallets', 'liability', 'USD', 0, now())",
+            (books.tenant_id,),
+        )
+    fits = {"code": "wallets:1", "type": "liability", "currency": "USD"}
+    file = csv_file(
+        [
+            fits,
+            fits | {"code": "wallets:2", "type": "asset"},
+            fits | {"code": "wallets:3", "currency": "EUR"},
+            fits | {"code": "wallets:4", "max_balance": -1},
+            fits | {"code": "walletsmith", "type": "asset"},
+        ]
+    )
+    done = await bring_in(books, ImportKind.ACCOUNTS, file)
+    assert [(e.row_number, e.code) for e in await errors_of(books, done)] == [
+        (number, "chart_conflict") for number in (2, 3, 4)
+    ]
+    overdraft = csv_file([row("wallets:1", "walletsmith", 1)])
+    [error] = await errors_of(books, await bring_in(books, ImportKind.TRANSFERS, overdraft))
+    assert error.code == "insufficient_funds"
+
+
+async def test_shared_limits_and_monitors_are_asked_row_by_row(books: Books) -> None:
+    await open_as(books, "bank", AccountType.ASSET)
+    await open_as(books, "one")
+    await open_as(books, "two")
+    async with books.ledger.database.tenant(books.tenant_id) as connection:
+        await connection.execute(
+            "INSERT INTO ledger.limits (tenant_id, id, name, side, currency, max_balance, created_at)"
+            " VALUES (%s, %s, 'both', 'credit', 'USD', 100, now())",
+            (books.tenant_id, books.opened[1]),
+        )
+        await connection.execute(
+            "UPDATE ledger.accounts SET limit_id = %s, monitored = true"
+            " WHERE tenant_id = %s AND code IN ('one', 'two')",
+            (books.opened[1], books.tenant_id),
+        )
+    file = csv_file(
+        [row("bank", "one", 60), row("bank", "two", 60), row("bank", "two", 40), row("bank", "one", 1)]
+    )
+    done = await bring_in(books, ImportKind.TRANSFERS, file)
+    assert [(e.row_number, e.field, e.code) for e in await errors_of(books, done)] == [
+        (2, "amount", "shared_limit_exceeded"),
+        (4, "amount", "shared_limit_exceeded"),
+    ]
+    assert await balances(books.ledger, books.tenant_id) == {"bank": 100, "one": 60, "two": 40}
 
 
 async def test_the_same_file_again_changes_nothing(books: Books) -> None:

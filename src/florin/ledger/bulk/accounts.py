@@ -35,6 +35,7 @@ def _line(number: int, row: Row, currencies: Collection[str]) -> str:
     code, name, type_, currency, lowest, highest, notes = row
     if _CODE.fullmatch(code) is None:
         raise Misread("code", "field_malformed", f"{code[:120]!r} is not a code of up to 120 characters")
+    check_text("code", code)
     check_text("name", name)
     if type_ not in frozenset(AccountType):
         raise Misread("type", "field_malformed", f"{type_[:40]!r} is none of {', '.join(AccountType)}")

@@ -11,6 +11,7 @@ from florin.kernel.pan import holds_card_number
 from florin.ledger.model import MAX_BOUND_MINOR
 
 LONGEST: Final = {
+    "code": 120,
     "name": 200,
     "description": 500,
     "correlation_id": 255,
@@ -72,7 +73,7 @@ def instant(field: str, text: str) -> datetime:
         if len(text) == len("2026-11-20"):
             at = at.replace(tzinfo=UTC)
         if at.tzinfo is not None and _EARLIEST <= at < _LATEST:
-            return at
+            return at.astimezone(UTC)
     except ValueError:
         pass  # told below, with everything else that is no instant
     raise Misread(

@@ -146,7 +146,7 @@ def _opened_parquet(source: Path | bytes) -> Iterator[Any]:
     with opened:
         try:
             yield opened
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise FileUnreadable(f"the Parquet file is damaged: {str(error)[:200]}", param="file") from None
 
 

@@ -78,9 +78,9 @@ SELECT ledger.open_import_stage();
 -- Empties them before the end of the transaction.
 TRUNCATE pg_temp.import_transfers, pg_temp.import_legs;
 
--- name: import_accounts(tenant_id, now)$
--- Opens the staged accounts; gives the rows whose code is taken.
-SELECT ledger.import_accounts(:tenant_id, :now);
+-- name: import_accounts(tenant_id, now)^
+-- Opens the staged accounts; gives the rows whose code is taken, and those that the chart forbids.
+SELECT r.taken, r.against_chart FROM ledger.import_accounts(:tenant_id, :now) r;
 
 -- name: write_import(tenant_id, accounts, seqs, balances, not_before, earliest)^
 -- Writes the staged transfers upon these seqs and balances.

@@ -43,6 +43,8 @@ from florin.ledger.service import Ledger
 CHUNK_ROWS: Final = 50_000
 _SLOW_AT_A_TIME: Final = 1000
 _MISSES: Final = 3
+_TAKEN: Final = "another account has this code"
+_FORBIDDEN: Final = "a node of the chart above it has another type, another currency or contradicting bounds"
 
 Progress = Callable[[Import], None]
 
@@ -177,9 +179,10 @@ async def _accounts(run: _Run, rows: Rows, before: "asyncio.Task[None] | None") 
     async with run.database.tenant(run.tenant_id, by=run.by) as connection:
         await store.stage_accounts(connection, lines)
         await _turn(before)
+        taken, forbidden = await store.import_accounts(connection, run.tenant_id, clock.now())
         errors += [
-            RowError(number, "code", "account_code_taken", "another account has this code")
-            for number in await store.import_accounts(connection, run.tenant_id, clock.now())
+            *(RowError(number, "code", "account_code_taken", _TAKEN) for number in taken),
+            *(RowError(number, "code", "chart_conflict", _FORBIDDEN) for number in forbidden),
         ]
         await _advance(run, connection, span, errors)
     _tell(run, span, errors)
@@ -189,7 +192,7 @@ async def _look_up(run: _Run, rows: Rows) -> None:
     """Puts the accounts of these rows into the book, and the opening accounts that they need."""
     columns = (0,) if run.state.kind is ImportKind.BALANCES else (1, 2)
     codes = {row[column] for column in columns for row in rows.rows if len(row) > 1}
-    wanted = codes - run.book.keys()
+    wanted = [code for code in codes - run.book.keys() if "\x00" not in code]
     if wanted:
         await _fetch(run, wanted)
     if run.state.kind is not ImportKind.BALANCES:

@@ -143,10 +143,12 @@ async def stage_accounts(connection: Connection, lines: Sequence[str]) -> None:
     await _copy(connection, _COPY_ACCOUNTS, lines)
 
 
-async def import_accounts(connection: Connection, tenant_id: int, now: datetime) -> list[int]:
-    """Opens the staged accounts; gives the rows whose code another account has."""
-    taken: list[int] = await _queries.import_accounts(connection, tenant_id=tenant_id, now=now)
-    return taken
+async def import_accounts(
+    connection: Connection, tenant_id: int, now: datetime
+) -> tuple[list[int], list[int]]:
+    """Opens the staged accounts; gives the rows whose code is taken, and those that the chart forbids."""
+    row = await _queries.import_accounts(connection, tenant_id=tenant_id, now=now)
+    return row[0] or [], row[1] or []
 
 
 async def stage_transfers(connection: Connection, plan: Plan, legs: Staged) -> None:

@@ -21,6 +21,9 @@ COMMANDS = [
     ("bench",),
     ("doctor",),
     ("sandbox",),
+    ("ledger", "import"),
+    ("ledger", "export"),
+    ("ledger", "archive"),
 ]
 
 

@@ -4,7 +4,7 @@ import csv
 from io import StringIO
 
 from florin.kernel.ids import encode_id, new_id
-from florin.ledger.http import bulk
+from florin.ledger.bulk.model import MAX_FILE_BYTES
 from tests.ledger.test_http import Client, api, problem
 
 __all__ = ["api"]  # a fixture
@@ -64,7 +64,7 @@ async def test_what_is_no_file_of_rows_is_refused_with_a_reason(api: Client) -> 
     assert await refused(b"PAR1", PARQUET) == (422, "file_unreadable", "file")
     assert await refused(ROWS.encode(), CSV, "/v1/imports?kind=entries") == (422, "invalid_request", "kind")
     assert await refused(ROWS.encode(), CSV, f"{TRANSFERS}&colour=red") == (422, "invalid_request", "colour")
-    assert await refused(b"x" * (bulk.MAX_FILE_BYTES + 1), CSV) == (413, "body_too_large", None)
+    assert await refused(b"x" * (MAX_FILE_BYTES + 1), CSV) == (413, "body_too_large", None)
     large_json = {"content-type": "application/json", "content-length": str(2 << 20)}
     assert await refused(b"x", large_json, "/v1/transfers") == (413, "body_too_large", None)
 
@@ -93,3 +93,9 @@ async def test_the_books_come_out_as_files(api: Client) -> None:
         422, "invalid_request", "from",
     )  # fmt: skip
     assert problem(await api.http.get("/v1/exports/secrets.csv"))[0] == 422
+
+
+async def test_another_method_is_refused_before_its_body_is_looked_at(api: Client) -> None:
+    answer = await api.http.put("/v1/imports", content=ROWS, headers=CSV)
+    assert problem(answer) == (405, "method_not_allowed", None)
+    assert answer.headers["allow"] == "GET, POST"

@@ -235,6 +235,14 @@ async def test_shared_limits_and_monitors_are_asked_row_by_row(books: Books) -> 
     assert await balances(books.ledger, books.tenant_id) == {"bank": 100, "one": 60, "two": 40}
 
 
+async def test_sums_that_no_balance_can_hold_are_refused_where_they_begin(books: Books) -> None:
+    await open_as(books, "a")
+    await open_as(books, "b")
+    done = await bring_in(books, ImportKind.TRANSFERS, csv_file([row("a", "b", 10**15)] * 4003))
+    assert [e.row_number for e in await errors_of(books, done)] == [4001, 4002, 4003]
+    assert (await balances(books.ledger, books.tenant_id))["b"] == 4 * 10**18
+
+
 async def test_the_same_file_again_changes_nothing(books: Books) -> None:
     await open_as(books, "a")
     await open_as(books, "b")

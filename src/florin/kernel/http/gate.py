@@ -180,6 +180,10 @@ class Gate:
             address=scope["client"][0] if scope.get("client") else None,
             answer_headers=extra,
         )
+        fixed = self._fixed.get(path)
+        if fixed is not None and call.method not in fixed:
+            # Or `GET /v1/transfers/batch` would be a transfer named batch.
+            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
         if raw is None:
             check_body(call.method, headers, call.body)
         else:
@@ -190,10 +194,6 @@ class Gate:
             scope["route"] = lean
             await lean.serve(scope, send)
             return
-        fixed = self._fixed.get(path)
-        if fixed is not None and call.method not in fixed:
-            # Or `GET /v1/transfers/batch` would be a transfer named batch.
-            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
         await self._app(scope, _replay(call.body, receive), send)
 
 

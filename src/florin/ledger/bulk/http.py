@@ -17,14 +17,13 @@ from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.ledger.bulk import service
 from florin.ledger.bulk.export import check_filters, check_format, export
 from florin.ledger.bulk.files import File
-from florin.ledger.bulk.model import ExportKind, FileFormat, Import, ImportKind, ImportStatus
+from florin.ledger.bulk.model import MAX_FILE_BYTES, ExportKind, FileFormat, Import, ImportKind, ImportStatus
 from florin.ledger.http.accounts import Read, Write
 from florin.ledger.http.schemas import AccountCode
 from florin.ledger.service import Ledger
 
 router = APIRouter(tags=["Bulk"])
 
-MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 _CHUNK_ROWS: Final = 5_000
 """Planned at a time: short enough not to keep the process's other requests waiting."""
 

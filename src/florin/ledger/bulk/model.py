@@ -8,6 +8,9 @@ from uuid import UUID
 
 from florin.ledger.model import AccountType
 
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+"""What is imported over HTTP; larger files are for the command line."""
+
 
 class ImportKind(StrEnum):
     """What the rows of a file are."""

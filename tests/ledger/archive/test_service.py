@@ -11,7 +11,7 @@ from florin.kernel.db import Database
 from florin.kernel.ids import new_id
 from florin.ledger import service as ledger_service
 from florin.ledger.archive import service
-from florin.ledger.archive.errors import ArchiveBusy, MonthNotArchivable
+from florin.ledger.errors import ArchiveBusy, MonthNotArchivable
 from florin.ledger.model import Leg, Posting, Transfer
 from florin.ledger.store import FIND
 from tests.conftest import AllDatabaseUrls

@@ -15,7 +15,7 @@ from psycopg.errors import InvalidParameterValue, LockNotAvailable
 from florin.kernel.db import Connection, Database
 from florin.kernel.errors import Unavailable
 from florin.ledger.archive import store
-from florin.ledger.archive.errors import ArchiveBusy, MonthNotArchivable
+from florin.ledger.errors import ArchiveBusy, MonthNotArchivable
 
 PATIENCE_S: Final = 60.0
 

@@ -1,6 +1,6 @@
 """What is refused of a file as a whole. What is refused of a row is a RowError with a code of its own."""
 
-from florin.kernel.errors import Conflict, InvalidRequest, NotFound, UnsupportedMediaType
+from florin.kernel.errors import Conflict, InvalidRequest, NotFound
 
 
 class FileUnreadable(InvalidRequest):
@@ -25,12 +25,6 @@ class ParquetUnsupported(InvalidRequest):
     """Parquet needs the library pyarrow: install florin[parquet]."""
 
     code = "parquet_unsupported"
-
-
-class NotAFileOfRows(UnsupportedMediaType):
-    """An import takes text/csv or application/vnd.apache.parquet."""
-
-    code = "unsupported_media_type"
 
 
 class ImportNotFound(NotFound):

@@ -40,6 +40,9 @@ COMMANDS = [
     ("ledger", "restatements"),
     ("ledger", "periods", "close"),
     ("ledger", "periods", "list"),
+    ("ledger", "import"),
+    ("ledger", "export"),
+    ("ledger", "archive"),
 ]
 
 

@@ -18,7 +18,7 @@ from tests.flows.conftest import Florin
 from tests.flows.world import DOCUMENT, Operation, Tenant, leaves, prefix_of, resolve, unknown_id, with_value
 
 OPERATIONS = list(world.operations())
-WRITING = [one for one in OPERATIONS if one.method in ("POST", "PATCH", "PUT")]
+WRITING = [one for one in OPERATIONS if one.method in ("POST", "PATCH", "PUT") and not one.takes_file]
 WITH_BODY = [one for one in WRITING if one.schema is not None]
 WITH_ID = [one for one in OPERATIONS if "_id}" in one.path]
 LISTS = [one for one in OPERATIONS if any(p["name"] == "limit" for p in one.parameters)]
@@ -177,7 +177,10 @@ def test_an_unknown_field_is_refused_by_name(scene: Scene, operation: Operation)
 @named(OPERATIONS)
 def test_an_unknown_query_parameter_is_refused_by_name(scene: Scene, operation: Operation) -> None:
     if operation.method != "DELETE":
-        answer = scene.send(operation, params={"colour": "red"}, json=scene.ours.body(operation))
+        body: dict[str, Any] = {"json": scene.ours.body(operation)}
+        if operation.takes_file:
+            body = {"content": b"", "headers": {"content-type": "text/csv"}}
+        answer = scene.send(operation, params={"colour": "red"}, **body)
         check(answer, 422, param="colour")
 
 
@@ -424,6 +427,7 @@ def test_card_numbers_are_nowhere_in_the_database_and_in_no_log(scene: Scene) ->
         tables = connection.execute(
             "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+            " AND c.relpersistence <> 't'"  # an import's, in another session: empty between its chunks
         ).fetchall()
         assert len(tables) > 20
         for schema, table in tables:

@@ -49,6 +49,7 @@ class Operation:
     schema: Body | None
     optional: bool
     keyed: bool
+    takes_file: bool
     parameters: tuple[Body, ...]
 
     @property
@@ -78,6 +79,7 @@ def operations() -> Iterator[Operation]:
                 schema=content.get("schema"),
                 optional=not request.get("required", False),
                 keyed=any(one["name"] == "Idempotency-Key" for one in parameters),
+                takes_file="text/csv" in request.get("content", {}),
                 parameters=parameters,
             )
 
@@ -152,6 +154,9 @@ class Tenant:
         return body
 
     def _fitting(self, parameter: Body) -> str:
+        choices: list[str] = resolve(parameter["schema"]).get("enum", [])
+        if choices:
+            return choices[0]
         prefix = prefix_of(parameter["schema"])
         if prefix is not None:
             return self.ids[prefix]
@@ -221,6 +226,13 @@ def furnish(tenant: Tenant) -> Tenant:
     tenant.made("/v1/chart/nodes", {"code": NAMES["code"], "name": "VIP", "type": "liability"})
     ids["lim"] = tenant.made("/v1/limits", {"name": run, "side": "debit", "currency": "USD"})["id"]
     ids["aud"] = tenant.made("/v1/audit", method="GET")["data"][0]["id"]
+    imported = tenant.request(
+        "POST",
+        "/v1/imports?kind=accounts",
+        content=f"code,type,currency\n{run}:imported,asset,USD\n",
+        headers={"content-type": "text/csv"},
+    )
+    ids["imp"] = imported.json()["id"]
     legs = [
         {"account": account, "direction": direction, "amount": 100_000}
         for account, direction in zip(tenant.accounts, ("debit", "credit"), strict=True)

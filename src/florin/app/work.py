@@ -13,6 +13,7 @@ from florin.kernel.http.call import Rooms
 from florin.kernel.jobs import Job, Jobs, Periodic, PerTenant, every
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
+from florin.ledger.archive.service import archive_due
 from florin.ledger.clearing.service import tell_overdue
 from florin.ledger.proof.service import prove
 from florin.ledger.seals.service import Seals, seal_all
@@ -39,6 +40,11 @@ def jobs_of(rooms: Rooms) -> list[Job]:
         PerTenant("ledger.tell_overdue", every(3600), lambda tenant_id: tell_overdue(ledger, tenant_id)),
         PerTenant("ledger.seal", every(10), lambda tenant_id: seal_all(rooms[Seals], tenant_id)),
         PerTenant("ledger.prove", every(5), lambda tenant_id: prove(ledger, tenant_id)),
+        Periodic(
+            "ledger.archive",
+            "20 2 * * *",
+            lambda: archive_due(rooms[Database], rooms[Settings].ledger_months_kept),
+        ),
         Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
         Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
     ]

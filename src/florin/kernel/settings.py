@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     rate_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)
     """Calls that a new API key may make if neither it nor its partner says otherwise. 0: unlimited."""
 
+    ledger_months_kept: int = Field(24, ge=0, le=1200)
+    """Whole months of transfers and entries, before the present one, that stay out of the archive. 0: all."""
+
     log_level: str = "info"
     log_format: str = Field("console", pattern="^(console|json)$")
 

@@ -221,6 +221,18 @@ class SetRefused(Conflict):
     code = "set_refused"
 
 
+class MonthNotArchivable(InvalidRequest):
+    """Only whole months before the previous one can be archived."""
+
+    code = "month_not_archivable"
+
+
+class ArchiveBusy(Conflict):
+    """The tables are too busy to move a month now. Nothing was moved; it is tried again tomorrow."""
+
+    code = "archive_busy"
+
+
 REFUSALS: Final[dict[str, type[Refusal]]] = {
     refusal.code: refusal
     for refusal in (

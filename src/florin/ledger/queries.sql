@@ -107,7 +107,7 @@ SELECT ledger.ensure_accounts(:tenant_id, :ids, :codes, :names, :types, :currenc
 SELECT e.seq, e.transfer_id, e.amount,
        e.balance_after - CASE WHEN a.type IN ('asset', 'expense') THEN e.amount ELSE -e.amount END,
        e.balance_after, e.recorded_at, coalesce(e.effective_at, e.recorded_at)
-FROM ledger.entries e
+FROM ledger.all_entries e
 JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = :account_id
 WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
   AND (:before_seq::bigint IS NULL OR e.seq < :before_seq)
@@ -125,7 +125,7 @@ SELECT true FROM ledger.accounts WHERE tenant_id = :tenant_id AND id = :id;
 -- name: transfer_ids(tenant_id, starting_after, kind, correlation_id, since, until, limit)
 -- A page of transfers' ids, newest first.
 SELECT t.id
-FROM ledger.transfers t
+FROM ledger.all_transfers t
 WHERE t.tenant_id = :tenant_id
   AND (:starting_after::uuid IS NULL OR t.id < :starting_after)
   AND (:kind::text IS NULL OR t.kind = :kind)
@@ -140,12 +140,12 @@ LIMIT :limit;
 -- name: transfer_ids_of_account(tenant_id, account_id, starting_after, kind, correlation_id, since, until, limit)
 -- A page of the ids of transfers that moved money on one account, in the order of its entries, newest first.
 SELECT e.transfer_id
-FROM ledger.entries e
-JOIN ledger.transfers t ON t.tenant_id = :tenant_id AND t.id = e.transfer_id
+FROM ledger.all_entries e
+JOIN ledger.all_transfers t ON t.tenant_id = :tenant_id AND t.id = e.transfer_id
 WHERE e.tenant_id = :tenant_id AND e.account_id = :account_id
   AND (:starting_after::uuid IS NULL OR e.seq < (
       SELECT s.entry_seqs[array_position(s.account_ids, :account_id)]
-      FROM ledger.transfers s WHERE s.tenant_id = :tenant_id AND s.id = :starting_after))
+      FROM ledger.all_transfers s WHERE s.tenant_id = :tenant_id AND s.id = :starting_after))
   AND (:kind::text IS NULL OR t.kind = :kind)
   AND (:correlation_id::text IS NULL OR t.correlation_id = :correlation_id)
   AND (:since::timestamptz IS NULL
@@ -156,11 +156,12 @@ ORDER BY e.seq DESC
 LIMIT :limit;
 
 -- name: transfers(tenant_id, ids)
--- Transfers with their legs and what these did to each account.
+-- Transfers with their legs and what these did to each account. The two bounds say nothing new: an array of ids
+-- does not tell a prepared statement which months it can leave out, they do.
 SELECT t.id, t.kind, t.recorded_at, coalesce(t.effective_at, t.recorded_at), t.related_id, t.description, t.metadata,
        t.correlation_id, t.causation_id, t.template, t.exchange, r.reversal_ids,
        l.account_ids, l.currencies, l.amounts, l.seqs, l.befores, l.afters, l.reversed
-FROM ledger.transfers t
+FROM ledger.all_transfers t
 LEFT JOIN LATERAL (
     SELECT array_agg(v.reversal_id ORDER BY v.number) AS reversal_ids,
            (array_agg(v.number ORDER BY v.number DESC))[1] AS last_number
@@ -176,17 +177,19 @@ CROSS JOIN LATERAL (
            array_agg(coalesce(f.reversed[u.leg], 0) ORDER BY u.leg) AS reversed
     FROM unnest(t.account_ids, t.amounts, t.entry_seqs) WITH ORDINALITY AS u (account_id, amount, seq, leg)
     JOIN ledger.accounts a ON a.tenant_id = :tenant_id AND a.id = u.account_id
-    LEFT JOIN ledger.entries e ON e.tenant_id = :tenant_id AND e.account_id = u.account_id
+    LEFT JOIN ledger.all_entries e ON e.tenant_id = :tenant_id AND e.account_id = u.account_id
         AND e.seq = u.seq AND e.transfer_id = t.id
 ) l
-WHERE t.tenant_id = :tenant_id AND t.id = ANY (:ids);
+WHERE t.tenant_id = :tenant_id AND t.id = ANY (:ids)
+  AND t.id >= (SELECT i FROM unnest(:ids::uuid[]) AS i ORDER BY i LIMIT 1)
+  AND t.id <= (SELECT i FROM unnest(:ids::uuid[]) AS i ORDER BY i DESC LIMIT 1);
 
 -- name: holds(tenant_id, id, starting_after, status, account_id, limit)
 -- Holds with their legs, by id or a page of them, newest first.
 SELECT h.id, h.status, h.expires_at, t.description, t.metadata, h.created_at, h.updated_at,
        h.account_ids, l.currencies, h.reserved, h.posted, h.remaining
 FROM ledger.holds h
-JOIN ledger.transfers t ON t.tenant_id = :tenant_id AND t.id = h.id
+JOIN ledger.all_transfers t ON t.tenant_id = :tenant_id AND t.id = h.id
 CROSS JOIN LATERAL (
     SELECT array_agg(a.currency ORDER BY u.leg) AS currencies
     FROM unnest(h.account_ids) WITH ORDINALITY AS u (account_id, leg)

@@ -84,6 +84,7 @@ class Ledger:
         self.recorded_pages = Coalescer(database, times.RECORDED_PAGE, flights=4, max_items=1)
         self.effective_pages = Coalescer(database, times.EFFECTIVE_PAGE, flights=4, max_items=1)
         self.restated_pages = Coalescer(database, times.RESTATED_PAGE, flights=4, max_items=1)
+        self.exporting = asyncio.Semaphore(2)  # each holds a connection for as long as its reader likes
         self.system_accounts: dict[tuple[int, str], UUID] = {}
         self.exponents: dict[str, int] = {}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from florin.kernel.errors import InvalidRequest, MalformedRequest, Refusal, UnsupportedMediaType
-from florin.kernel.http.body import MAX_DEPTH, DuplicateName, check_body
+from florin.kernel.http.body import MAX_DEPTH, DuplicateName, RawBody, check_body, raw_body_of, takes
 from florin.kernel.pan import CardNumberRefused
 
 JSON = {b"content-type": b"application/json"}
@@ -83,3 +83,16 @@ def test_a_card_number_is_refused_with_the_field_and_not_repeated() -> None:
 
 def test_a_get_with_a_body_is_nobodys_business() -> None:
     check_body("GET", {}, b"{")
+
+
+def test_a_raw_body_is_one_of_its_kinds_and_nothing_else() -> None:
+    @takes(RawBody(frozenset({b"text/csv"}), 10))
+    def endpoint() -> None: ...
+
+    raw = raw_body_of(endpoint)
+    assert raw is not None
+    raw.check({b"content-type": b"Text/CSV; charset=utf-8"})
+    for wrong in (b"application/json", b"text/csvx", b""):
+        with pytest.raises(UnsupportedMediaType):
+            raw.check({b"content-type": wrong})
+    assert raw_body_of(len) is None

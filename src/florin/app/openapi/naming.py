@@ -43,6 +43,7 @@ TAGS: Final[list[dict[str, Any]]] = [
         "name": "Proof",
         "description": "How far the books have been verified against their own log, and what was found.",
     },
+    {"name": "Bulk", "description": "Accounts, opening balances and history as CSV or Parquet, in and out."},
     {"name": "Tenant", "description": "The tenant that the key belongs to, its parts and its usage."},
     {"name": "Partners", "description": "Those who call the API in the tenant's name."},
     {"name": "Customers", "description": "Those who pay."},

@@ -11,6 +11,7 @@ from florin.kernel.errors import (
     IdempotencyKeyReused,
     InvalidRequest,
     MalformedRequest,
+    NotFound,
     Refusal,
     RequestInFlight,
     TooLarge,
@@ -20,6 +21,7 @@ from florin.kernel.errors import (
     UnsupportedMediaType,
 )
 from florin.kernel.http.problem import render
+from florin.ledger.bulk.errors import ImportInProgress, ImportNotFound
 from florin.ledger.chart.errors import (
     ChartConflict,
     ChartNodeExists,
@@ -105,6 +107,8 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Transfer": TransferNotFound,
     "createHold": AccountNotFound,
     "Hold": HoldNotFound,
+    "Import": ImportNotFound,
+    "Export": NotFound,
     "BusinessUnit": BusinessUnitNotFound,
     "Customer": CustomerNotFound,
     "Partner": PartnerNotFound,
@@ -141,6 +145,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "createHold": AccountFrozen,
     "Hold": HoldClosed,
     "closePeriod": PeriodAlreadyClosed,
+    "Import": ImportInProgress,
     "createWebhookEndpoint": TooManyEndpoints,
     "rotateWebhookEndpointSecret": TooManySecrets,
     "WebhookEndpoint": EndpointDisabled,

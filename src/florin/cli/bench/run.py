@@ -17,6 +17,7 @@ from rich.table import Table
 from florin.cli.bench import posting, scripts
 from florin.cli.bench.growth import growth, verify
 from florin.cli.bench.history import history
+from florin.cli.bench.imports import import_rate, write_history
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
 from florin.cli.bench.seals import seal_at_once
 from florin.cli.bench.stage import (
@@ -224,6 +225,23 @@ async def ledger(bench: Bench) -> None:
     )
 
 
+async def imports(bench: Bench) -> None:
+    """Files of history against the array function, in turns."""
+    chance = Random(3)  # noqa: S311 - a load, not a secret
+    rows = 100_000 * max(2, bench.seconds // 2)
+    posted, imported = [], []
+    async with Database(bench.urls.app, size=4) as database:
+        for turn in range(bench.rounds):
+            bench.say(f"imports, round {turn + 1}: ledger.post, 1000 items a call")
+            posted.append(await _post_alone(database, bench, 1000, chance, hot=False))
+            bench.say(f"imports, round {turn + 1}: {rows:,} rows through COPY")
+            file = write_history(bench.directory / "history.csv", bench.one, rows, chance)
+            imported.append(await import_rate(database, bench.one, file, rows))
+    base = mean(posted)
+    rate = bench.add("import_per_s", "import of transfers through COPY", mean(imported), "/s")
+    bench.add("import_ratio", "  against ledger.post, 1000 items a call", rate / base, "x", 3.0)
+
+
 async def payments(bench: Bench) -> None:
     """Payments over HTTP against the same two functions called once per payment; latencies."""
     users = Users(64, bench.seconds)
@@ -304,6 +322,7 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "transfers": transfers,
     "batches": batches,
     "ledger": ledger,
+    "imports": imports,
     "payments": payments,
     "users": users,
     "history": history,

@@ -7,6 +7,8 @@ app = typer.Typer(help="The books: chart, statements, proofs, imports.", no_args
 # Mounted by being imported, once `app` is there.
 from florin.cli.ledger import (  # noqa: E402
     accounts,  # noqa: F401
+    archive,  # noqa: F401
+    bulk,  # noqa: F401
     chart,  # noqa: F401
     clearing,  # noqa: F401
     limits,  # noqa: F401

@@ -16,7 +16,8 @@ from florin.cli.console import USAGE, err, fail, run_async
 from florin.cli.ledger import app, times
 from florin.cli.ledger.books import Live, OpenBooks, Tenant, open_books
 from florin.cli.ledger.report_tables import show_journal, show_statement, show_trial_balance
-from florin.cli.ledger.times import At, instant
+from florin.cli.ledger.times import At
+from florin.cli.ledger.words import instant_of
 from florin.cli.platform import platform_on
 from florin.kernel.clock import now
 from florin.kernel.ids import new_id
@@ -46,20 +47,22 @@ Account = Annotated[str | None, typer.Option(help="The code of one account.")]
 Under = Annotated[str | None, typer.Option(help="Only accounts at or below this code.")]
 From = Annotated[
     datetime,
-    typer.Option("--from", parser=instant, metavar="INSTANT", help="The beginning; UTC if not said."),
+    typer.Option("--from", parser=instant_of, metavar="INSTANT", help="The beginning; UTC if not said."),
 ]
 MaybeFrom = Annotated[
     datetime | None,
-    typer.Option("--from", parser=instant, metavar="INSTANT", help="The beginning of the period."),
+    typer.Option("--from", parser=instant_of, metavar="INSTANT", help="The beginning of the period."),
 ]
 To = Annotated[
     datetime | None,
-    typer.Option("--to", parser=instant, metavar="INSTANT", help="The end, not part of it.  [default: now]"),
+    typer.Option(
+        "--to", parser=instant_of, metavar="INSTANT", help="The end, not part of it.  [default: now]"
+    ),
 ]
 By = Annotated[TimeAxis, typer.Option(help="Which time puts an entry into the period.")]
 KnownAt = Annotated[
     datetime | None,
-    typer.Option(parser=instant, metavar="INSTANT", help="As the books were known then."),
+    typer.Option(parser=instant_of, metavar="INSTANT", help="As the books were known then."),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How it is written.")]

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Request
 
 from florin.kernel.errors import Forbidden, TenantsOnly
-from florin.kernel.http.body import METHODS_WITH_BODY
+from florin.kernel.http.body import METHODS_WITH_BODY, raw_body_of
 from florin.kernel.http.strict import refuse_unasked
 from florin.kernel.idempotency import Idempotency, idempotency
 from florin.kernel.ids import encode_id
@@ -143,7 +143,8 @@ def requires(scope: str, *, tenants_only: bool = False) -> Callable[[Request], "
         found.require(permission)
         route = request.scope["route"]
         found.operation = f"{request.method} {route.path_format}"
-        refuse_unasked(route, request.scope["query_string"], found.body if found.writes else b"")
+        asked = found.writes and raw_body_of(route.endpoint) is None
+        refuse_unasked(route, request.scope["query_string"], found.body if asked else b"")
         return found
 
     call.permission = permission  # type: ignore[attr-defined]

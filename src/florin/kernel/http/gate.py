@@ -25,7 +25,7 @@ from florin.kernel.errors import (
     TooLarge,
     Unavailable,
 )
-from florin.kernel.http.body import check_body
+from florin.kernel.http.body import RawBody, check_body, raw_body_of
 from florin.kernel.http.call import CALL, Call, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import MEDIA_TYPE, render
@@ -99,6 +99,12 @@ class Gate:
         for route in routes:
             if isinstance(route, APIRoute) and "{" not in route.path:
                 self._fixed.setdefault(route.path, set()).update(route.methods or ())
+        self._raw: dict[tuple[str, str], RawBody] = {
+            (method, route.path): raw
+            for route in routes
+            if isinstance(route, APIRoute) and (raw := raw_body_of(route.endpoint)) is not None
+            for method in route.methods or ()
+        }
         self._rooms = rooms
         self._authenticator = authenticator
         self._limiter = limiter
@@ -163,45 +169,54 @@ class Gate:
             return
         principal = await self._authenticator.authenticate(headers)
         extra += await self._limiter.admit(principal)
+        raw = self._raw.get((scope["method"], path))
         call = Call(
             principal=principal,
             rooms=self._rooms,
             request_id=request_id,
             method=scope["method"],
             headers=headers,
-            body=await self._read(headers, receive),
+            body=await _read(headers, receive, self._max_body_bytes if raw is None else raw.max_bytes),
             address=scope["client"][0] if scope.get("client") else None,
             answer_headers=extra,
         )
-        check_body(call.method, headers, call.body)
+        fixed = self._fixed.get(path)
+        if fixed is not None and call.method not in fixed:
+            # Or `GET /v1/transfers/batch` would be a transfer named batch.
+            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
+        if raw is None:
+            check_body(call.method, headers, call.body)
+        else:
+            raw.check(headers)
         scope[CALL] = call
         lean = self._lean.get((call.method, path))
         if lean is not None:
             scope["route"] = lean
             await lean.serve(scope, send)
             return
-        fixed = self._fixed.get(path)
-        if fixed is not None and call.method not in fixed:
-            # Or `GET /v1/transfers/batch` would be a transfer named batch.
-            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
         await self._app(scope, _replay(call.body, receive), send)
 
-    async def _read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit():
-            raise MalformedRequest("Content-Length is not a number", param="Content-Length")
-        if int(length) > self._max_body_bytes:
-            raise TooLarge(f"the body has {int(length)} bytes; {self._max_body_bytes} are allowed")
-        message = await receive()
-        body: bytes = message.get("body", b"")
+
+async def _read(headers: Mapping[bytes, bytes], receive: Receive, max_bytes: int) -> bytes:
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit():
+        raise MalformedRequest("Content-Length is not a number", param="Content-Length")
+    if int(length) > max_bytes:
+        raise TooLarge(f"the body has {int(length)} bytes; {max_bytes} are allowed")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts, size = [body], len(body)
         while message.get("more_body"):
             message = await receive()
-            body += message.get("body", b"")
-            if len(body) > self._max_body_bytes:
-                raise TooLarge(f"the body has more than {self._max_body_bytes} bytes")
-        if message["type"] == "http.disconnect":
-            raise MalformedRequest("the client left before its request was whole")
-        return body
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > max_bytes:
+                raise TooLarge(f"the body has more than {max_bytes} bytes")
+        body = b"".join(parts)
+    if message["type"] == "http.disconnect":
+        raise MalformedRequest("the client left before its request was whole")
+    return body
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -1,5 +1,6 @@
 """The ledger over HTTP."""
 
+from florin.ledger.bulk import http as bulk
 from florin.ledger.chart import http as chart
 from florin.ledger.http import accounts, dry_runs, exchanges, holds, sets, templates, transfers
 from florin.ledger.limits import http as limits
@@ -24,4 +25,5 @@ routers = (
     seals.router,
     proof.router,
     reports.router,
+    bulk.router,
 )

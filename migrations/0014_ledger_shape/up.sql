@@ -61,7 +61,6 @@ BEGIN
     PERFORM set_config('app.tenant_id', '0', true);
 END
 $$;
-CREATE INDEX account_details_metadata ON ledger.account_details USING gin (metadata jsonb_path_ops);
 CALL audit.watch('ledger.accounts', 'account', 'id', '{status,limit_id}', false,
     '{balance,pending_debits,pending_credits,entry_seq,last_entry_at,monitored,dated}');
 CALL audit.watch('ledger.account_details', 'account', 'account_id', NULL, true);
@@ -129,6 +128,7 @@ CREATE TABLE ledger.books (
     tenant_id      integer     NOT NULL,
     sealed_before  uuid,                -- every transfer with a smaller id is committed, and no more will come
     closed_before  timestamptz,         -- nothing more counts at an earlier time
+    projected_before  uuid,             -- up to which transfer accounts have been looked for whose projections are due
     CONSTRAINT books_pkey PRIMARY KEY (tenant_id)
 );
 CALL kernel.isolate('ledger.books');
@@ -298,14 +298,18 @@ CALL kernel.isolate('ledger.snapshots');
 GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.snapshots TO florin_app;
 GRANT SELECT ON ledger.snapshots TO florin_readonly;
 
--- What entries with an effective_at of their own add up to, by the day and the month in which they count (UTC).
+-- Sums of dated entries by the time at which they count (day, month) and by stretches of the order in which they were
+-- recorded: whoever asks what was known by some entry adds up whole stretches before it.
 CREATE TABLE ledger.dated_totals (
     tenant_id   integer NOT NULL,
     account_id  uuid    NOT NULL,
+    span        integer NOT NULL,        -- entries in a stretch; 0: all that are projected
+    stretch     bigint  NOT NULL,        -- holds entries stretch * span + 1 to (stretch + 1) * span
     grain       text    NOT NULL,
-    starts      date    NOT NULL,
+    starts      date    NOT NULL,        -- of the day or the month (UTC)
     amount      bigint  NOT NULL,        -- normal side positive
-    CONSTRAINT dated_totals_pkey PRIMARY KEY (tenant_id, account_id, grain, starts),
+    CONSTRAINT dated_totals_pkey PRIMARY KEY (tenant_id, account_id, span, stretch, grain, starts),
+    CONSTRAINT dated_totals_span_known CHECK (span IN (0, 1024, 32768, 1048576)),
     CONSTRAINT dated_totals_grain_known CHECK (grain IN ('day', 'month'))
 );
 CALL kernel.isolate('ledger.dated_totals');
@@ -424,7 +428,9 @@ CALL kernel.isolate('ledger.seal_keys');
 CALL kernel.make_append_only('ledger.seal_keys');
 GRANT SELECT, INSERT ON ledger.seal_keys TO florin_app;
 
--- Signed heads of the tree, each naming the one before it.
+-- Signed heads of the tree, each naming the one before it. Leaves that no full block holds are kept with the
+-- checkpoint that signs them: those after the last full block and after the checkpoint before. So every leaf that was
+-- ever signed is known, and what was altered can be named.
 CREATE TABLE ledger.checkpoints (
     tenant_id      integer     NOT NULL,
     number         bigint      NOT NULL,
@@ -437,10 +443,14 @@ CREATE TABLE ledger.checkpoints (
     made_at        timestamptz NOT NULL,
     key_id         text        NOT NULL,
     signature      bytea       NOT NULL,
+    leaves         bytea       NOT NULL,
     CONSTRAINT checkpoints_pkey PRIMARY KEY (tenant_id, number),
+    CONSTRAINT checkpoints_size_key UNIQUE (tenant_id, size),
+    CONSTRAINT checkpoints_leaves_whole CHECK (length(leaves) % 32 = 0 AND length(leaves) < 8192),
     CONSTRAINT checkpoints_lengths CHECK (
         length(root) = 32 AND length(audit_digest) = 32 AND length(previous) = 32 AND length(signature) = 64)
 );
+ALTER TABLE ledger.checkpoints ALTER COLUMN leaves SET STORAGE EXTERNAL;
 CALL kernel.isolate('ledger.checkpoints');
 CALL kernel.make_append_only('ledger.checkpoints');
 GRANT SELECT, INSERT ON ledger.checkpoints TO florin_app;

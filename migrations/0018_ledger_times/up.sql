@@ -1,28 +1,6 @@
 -- The two times of the books: balances and statements of the past, the projections that make them fast, and the
 -- closing of periods.
 
--- Sums of dated entries by the time at which they count (day, month) and by stretches of the order in which they were
--- recorded: whoever asks what was known by some entry adds up whole stretches before it.
-DROP TABLE ledger.dated_totals;
-CREATE TABLE ledger.dated_totals (
-    tenant_id   integer NOT NULL,
-    account_id  uuid    NOT NULL,
-    span        integer NOT NULL,        -- entries in a stretch; 0: all that are projected
-    stretch     bigint  NOT NULL,        -- holds entries stretch * span + 1 to (stretch + 1) * span
-    grain       text    NOT NULL,
-    starts      date    NOT NULL,        -- of the day or the month (UTC)
-    amount      bigint  NOT NULL,        -- normal side positive
-    CONSTRAINT dated_totals_pkey PRIMARY KEY (tenant_id, account_id, span, stretch, grain, starts),
-    CONSTRAINT dated_totals_span_known CHECK (span IN (0, 1024, 32768, 1048576)),
-    CONSTRAINT dated_totals_grain_known CHECK (grain IN ('day', 'month'))
-);
-CALL kernel.isolate('ledger.dated_totals');
-GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.dated_totals TO florin_app;
-GRANT SELECT ON ledger.dated_totals TO florin_readonly;
-
--- Up to which transfer accounts have been looked for whose projections are due.
-ALTER TABLE ledger.books ADD COLUMN projected_before uuid;
-
 -- A bound of the ids from an instant on; instants before 2000 count as 2000. As kernel.uuid_floor, but such that the planner
 -- puts its body in place: a call for each account costs more than the look-up that it spares.
 CREATE FUNCTION ledger.id_floor(at timestamptz) RETURNS uuid

@@ -282,8 +282,7 @@ END;
 GRANT EXECUTE ON FUNCTION ledger.limit_sums(integer) TO florin_app, florin_readonly;
 
 -- Accounts by what is noted on them. Row-level security lets only leakproof operators use an index, and jsonb's
--- @> is not one: the index on metadata would never be read. Equality of text is leakproof.
-DROP INDEX ledger.account_details_metadata;
+-- @> is not one: an index on metadata would never be read. Equality of text is leakproof.
 CREATE TABLE ledger.account_metadata (
     tenant_id   integer NOT NULL,
     key         text    NOT NULL,

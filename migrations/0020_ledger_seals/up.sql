@@ -91,13 +91,5 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION ledger.advance(integer, interval) TO florin_app;
 
--- Leaves that no full block holds are kept with the checkpoint that signs them: those after the last full block and
--- after the checkpoint before. So every leaf that was ever signed is known, and what was altered can be named.
-ALTER TABLE ledger.checkpoints
-    ADD COLUMN leaves bytea NOT NULL,
-    ADD CONSTRAINT checkpoints_leaves_whole CHECK (length(leaves) % 32 = 0 AND length(leaves) < 8192),
-    ADD CONSTRAINT checkpoints_size_key UNIQUE (tenant_id, size);
-ALTER TABLE ledger.checkpoints ALTER COLUMN leaves SET STORAGE EXTERNAL;
-
 -- Who gave the log a new key. The private half, though sealed, is nobody's to read.
 CALL audit.watch('ledger.seal_keys', 'seal_key', 'id', NULL, true, '{private_key}');

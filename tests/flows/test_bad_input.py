@@ -249,6 +249,8 @@ def test_an_id_in_a_body_that_is_nobodys_or_a_strangers_is_refused_by_name(
     scene: Scene, operation: Operation
 ) -> None:
     body = scene.ours.body(operation)
+    if operation.name == "createTransfers":
+        body["transfers"] = body["transfers"][:1]  # its neighbours would be posted
     for path, prefix in _ids(operation, body):
         malformed: tuple[Any, ...] = (
             "",

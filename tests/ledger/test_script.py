@@ -77,7 +77,7 @@ class Script:
         )
         self.post(wanted([0, 1], 4, currency="EUR"), wanted([0, 1], 4, currency="USD"), wanted([1, 0], 4))
         self.post(
-            wanted([0, 1], 4, 1), wanted([0, 1], 4, 1, kind=HOLD), wanted([4, 0], 4), wanted([0, NOBODY], 4)
+            wanted([0, 1], 4, 1), wanted([0, 1], 4, 1, kind=HOLD), wanted([0, 5], 4), wanted([0, NOBODY], 4)
         )
         self.post(
             wanted([0, 1], 10**15 + 1),

@@ -16,6 +16,10 @@ USAGE = 2
 FAILED = 1
 
 
+class CannotStart(Exception):
+    """What was to be started cannot be; the message says why."""
+
+
 def fail(message: str, *, code: int = FAILED) -> NoReturn:
     """Ends the command with a sentence and an exit code."""
     err.print(f"[bold red]error:[/] {message}", highlight=False)

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from florin import __version__
-from florin.cli import audit, keys, ledger, tenants
-from florin.cli.console import FAILED, USAGE, err, fail, out, run_async
-from florin.cli.run import AddressTaken, NeverReady, run_florin
+from florin.cli.console import FAILED, USAGE, CannotStart, err, fail, out, run_async
+from florin.cli.lazy import LazyGroup
 from florin.kernel import migrations
 from florin.kernel.crypto import BadKeyRing
 from florin.kernel.database_urls import open_database
@@ -25,15 +24,12 @@ from florin.kernel.settings import Settings, settings
 
 app = typer.Typer(
     name="florin",
+    cls=LazyGroup,
     help="A self-hosted payments platform: payments, a double-entry ledger, webhooks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(tenants.app, name="tenants")
-app.add_typer(keys.app, name="keys")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(audit.app, name="audit")
 
 
 def _version(wanted: bool) -> None:
@@ -67,6 +63,8 @@ def run(
     ] = None,
 ) -> None:
     """Start everything: database, API, background worker. Ctrl-C stops it all."""
+    from florin.cli.run import run_florin  # noqa: PLC0415 - opens every room of the house
+
     given = {"host": host, "port": port, "workers": workers}
     chosen = settings().model_copy(update={name: value for name, value in given.items() if value is not None})
     run_async(run_florin(chosen))
@@ -169,14 +167,11 @@ def bench(
 
 def main() -> None:
     """Runs the command; what is expected to go wrong ends it with one sentence and a code."""
-    from florin.cli import replay  # noqa: PLC0415 - imports an HTTP client
-
-    app.add_typer(replay.app, name="replay")
     try:
         app()
     except BadKeyRing as error:
         fail(f"the key ring (FLORIN_KEY_RING, or key_ring in the data directory): {error}", code=USAGE)
-    except (EmbeddedError, RolesError, MigrationError, AddressTaken, NeverReady) as error:
+    except (EmbeddedError, RolesError, MigrationError, CannotStart) as error:
         fail(str(error))
     except Refusal as refusal:
         fail(f"{refusal.param}: {refusal.detail}" if refusal.param else refusal.detail, code=USAGE)

@@ -15,7 +15,7 @@ from rich.panel import Panel
 
 from florin.app.processes import Child, Keeper
 from florin.app.serve import bind, server
-from florin.cli.console import err, out
+from florin.cli.console import CannotStart, err, out
 from florin.cli.demo import Demo, ensure_demo
 from florin.kernel import migrations
 from florin.kernel.database_urls import DatabaseUrls, open_database
@@ -29,11 +29,11 @@ _READY_TIMEOUT_S = 30
 _RECEIVER_HOST = "127.0.0.1"
 
 
-class AddressTaken(Exception):
+class AddressTaken(CannotStart):
     """The address cannot be served on."""
 
 
-class NeverReady(Exception):
+class NeverReady(CannotStart):
     """The API processes do not come up."""
 
 

@@ -18,13 +18,16 @@ from tests.ledger.books import Books
 class LedgerCommand:
     """`florin ledger ...` for one tenant."""
 
-    def __init__(self, florin: Command, url: str, code: str, books: Books) -> None:
-        self.florin, self.url, self.code, self.books = florin, url, code, books
+    def __init__(self, florin: Command, urls: AllDatabaseUrls, code: str, books: Books) -> None:
+        self.florin, self.url, self.app_url = florin, urls.root, urls.app
+        self.code, self.books = code, books
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """What the command says: on stdout, or on stderr where it has to fail."""
         told = self.florin(
-            "ledger", *arguments, "--tenant", self.code, "--live", FLORIN_DATABASE_URL=self.url
+            *("ledger", *arguments, "--tenant", self.code, "--live"),
+            FLORIN_DATABASE_URL=self.url,
+            FLORIN_APP_DATABASE_URL=self.app_url,
         )
         assert told.returncode == code, told.stderr
         assert "Traceback" not in told.stderr
@@ -50,4 +53,4 @@ async def command(florin: Command, database_urls: AllDatabaseUrls) -> AsyncItera
         ).fetchone()
     assert row is not None
     async with Database(database_urls.app, size=2) as database:
-        yield LedgerCommand(florin, database_urls.root, code, Books(Ledger(database), row[0]))
+        yield LedgerCommand(florin, database_urls, code, Books(Ledger(database), row[0]))

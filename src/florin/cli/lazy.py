@@ -1,0 +1,39 @@
+"""Commands that are imported when they are used: nobody waits for what he did not ask for."""
+
+from importlib import import_module
+from typing import Any, Final
+
+import click
+import typer
+from typer.core import TyperGroup
+
+GROUPS: Final = {
+    "audit": "florin.cli.audit",
+    "keys": "florin.cli.keys",
+    "ledger": "florin.cli.ledger",
+    "replay": "florin.cli.replay",
+    "tenants": "florin.cli.tenants",
+}
+"""Groups of commands by name: modules that have an `app`."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its sub-groups by name only."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names; what is shown of each is read from its module."""
+        return [*super().list_commands(ctx), *GROUPS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now if it is one of the groups."""
+        if cmd_name in GROUPS and cmd_name not in self.commands:
+            self.add_command(load(cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+
+def load(name: str) -> click.Command:
+    """A group of commands, imported."""
+    module: Any = import_module(GROUPS[name])
+    command = typer.main.get_command(module.app)
+    command.name = name
+    return command

@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import Any, Final
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -20,18 +19,18 @@ GROUPS: Final = {
 class LazyGroup(TyperGroup):
     """A group that knows its sub-groups by name only."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """All names; what is shown of each is read from its module."""
         return [*super().list_commands(ctx), *GROUPS]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, imported now if it is one of the groups."""
         if cmd_name in GROUPS and cmd_name not in self.commands:
             self.add_command(load(cmd_name))
         return super().get_command(ctx, cmd_name)
 
 
-def load(name: str) -> click.Command:
+def load(name: str) -> Any:
     """A group of commands, imported."""
     module: Any = import_module(GROUPS[name])
     command = typer.main.get_command(module.app)

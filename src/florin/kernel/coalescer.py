@@ -28,8 +28,8 @@ Answer = TypeVar("Answer")
 
 _CROWD = 4
 _GATHERING_S = 0.001
-"""After a crowd a group waits this long for the next: those just answered come again at once, and one
-call for all of them costs less than the wait. A lone caller never waits."""
+"""After a crowd a group waits for the next until it is half as large again, and no longer than this: those just
+answered come again at once, and one call for all of them costs less than the wait. A lone caller never waits."""
 
 _BEGIN = Statement(b"BEGIN")
 _COMMIT = Statement(b"COMMIT")
@@ -99,7 +99,8 @@ class Coalescer(Generic[Item, Answer]):
         self._patience_s = patience_s
         self._waiting: list[_Waiting[Item, Answer]] = []
         self._flying: set[asyncio.Task[None]] = set()
-        self._crowded = False
+        self._last_size = 0
+        self._full: asyncio.Future[None] | None = None
         name = re.search(r"FROM\s+([a-z_.]+)", function.statement)
         self._group_items = GROUPS.labels(name.group(1) if name else "unnamed")
 
@@ -114,6 +115,8 @@ class Coalescer(Generic[Item, Answer]):
         self._waiting.append(_Waiting(tenant_id, item, answer))
         if len(self._flying) < self._flights:
             self._take_off()
+        elif self._full is not None and 2 * len(self._waiting) >= self._last_size:
+            _settle(self._full)
         return await answer
 
     def _take_off(self) -> None:
@@ -129,13 +132,24 @@ class Coalescer(Generic[Item, Answer]):
     async def _fly(self) -> None:
         # A new task starts after the callers that are ready now: they join this group.
         while self._waiting:
-            if self._crowded:
-                await asyncio.sleep(_GATHERING_S)
+            if self._last_size > _CROWD:
+                await self._gather()
             group = self._waiting[: self._max_items]
             del self._waiting[: self._max_items]
-            self._crowded = len(group) > _CROWD
             if group:
+                self._last_size = len(group)
                 await self._deliver(group)
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(0)  # whoever was answered in this turn of the loop calls again in it
+        if 2 * len(self._waiting) >= self._last_size:
+            return
+        loop = asyncio.get_running_loop()
+        full = self._full = loop.create_future()
+        timer = loop.call_later(_GATHERING_S, _settle, full)
+        await full
+        timer.cancel()
+        self._full = None
 
     async def _deliver(self, group: list[_Waiting[Item, Answer]]) -> None:
         group.sort(key=attrgetter("tenant_id"))  # one lock order for all groups; stable within a tenant
@@ -190,6 +204,11 @@ def numbered(statement: str) -> bytes:
     """The statement with `$1`, `$2` ... for its `%s`."""
     first, *rest = statement.split("%s")
     return (first + "".join(f"${n}{part}" for n, part in enumerate(rest, 1))).encode()
+
+
+def _settle(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _answer_all(group: Sequence[_Waiting[Any, Any]], error: Exception) -> None:

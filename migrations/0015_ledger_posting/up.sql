@@ -1222,6 +1222,42 @@ $$;
 GRANT EXECUTE ON FUNCTION ledger.correct(integer, uuid, uuid, uuid, uuid, uuid, text, timestamptz, jsonb, uuid[],
     bigint[]) TO florin_app;
 
+-- Keeps the refusals that keys have just met, and turns a replay into what its key met before: null where
+-- that was a success. The answer names the account, so that a retry hears the same.
+CREATE OR REPLACE FUNCTION ledger.tell_refusals(
+    p_tenant    integer,
+    p_slots     uuid[],
+    p_claims    text[],    -- the verdicts of kernel.claim_slots
+    p_refusals  text[],
+    p_accounts  uuid[],    -- the account that caused each
+    OUT refusals  text[],
+    OUT accounts  uuid[]
+)
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_found  record;
+BEGIN
+    refusals := p_refusals;
+    accounts := p_accounts;
+    PERFORM kernel.store_refusals(p_tenant, p_slots, p_claims, p_refusals, (
+        SELECT jsonb_agg(CASE WHEN a.id IS NOT NULL THEN jsonb_build_object('account', a.id) END ORDER BY a.item)
+        FROM unnest(p_accounts) WITH ORDINALITY AS a (id, item)));
+    IF cardinality(array_positions(p_claims, 'replay')) = 0 THEN
+        RETURN;
+    END IF;
+    FOR v_found IN
+        SELECT r.item, k.answer ->> 'refusal' AS refusal, (k.answer #>> '{detail,account}')::uuid AS account
+        FROM unnest(p_slots, p_claims) WITH ORDINALITY AS r (slot, claim, item)
+        JOIN kernel.idempotency_keys k ON k.tenant_id = p_tenant AND k.slot = ANY (p_slots) AND k.slot = r.slot
+        WHERE r.claim = 'replay'
+    LOOP
+        refusals[v_found.item] := v_found.refusal;
+        accounts[v_found.item] := v_found.account;
+    END LOOP;
+END
+$$;
+
 -- These join what they lock to arrays of their own size. On statistics of many tenants the planner takes one row for
 -- what may be thousands, and a nested loop over two such arrays is quadratic. Without it a hash does.
 ALTER FUNCTION ledger.apply(integer, uuid[], text[], uuid[], text[], timestamptz[], integer[], integer[], integer[],

@@ -28,8 +28,8 @@ Answer = TypeVar("Answer")
 
 _CROWD = 4
 _GATHERING_S = 0.001
-"""After a crowd a group waits for the next until it is half as large again, and no longer than this: those just
-answered come again at once, and one call for all of them costs less than the wait. A lone caller never waits."""
+"""After a crowd the next group gathers until it has half the size, and no longer than this: those just
+answered come again at once, and one call for all costs less than the wait. A lone caller never waits."""
 
 _BEGIN = Statement(b"BEGIN")
 _COMMIT = Statement(b"COMMIT")

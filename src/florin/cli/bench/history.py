@@ -78,7 +78,7 @@ async def history(bench: "Bench") -> None:
         bench.add("history_projected_per_s", "entries projected (snapshots)", taken / spent_s, "/s")
         chance = Random(1)  # noqa: S311 - a load, not a secret
 
-        # Many callers ask for many accounts: of one they would share the answer. A lone one asks for the large one.
+        # Many callers ask for many accounts: of one they would share the answer.
         async def now(some: Sequence[UUID]) -> None:
             await balance(ledger, tenant_id, chance.choice(some))
 

@@ -24,6 +24,7 @@ FIRST_SCHEMA_WAL = 1532
 """Bytes of WAL per transfer at 100 items a call with the schema of migration 0005, full pages left out."""
 
 _WAL_TRANSFERS = 20_000
+_NOT_OURS = "VACUUM|VISIBLE|FREEZE|^XLOG|^Standby|^CommitTs|^CLOG"
 
 Draw = Callable[[], Posting]
 
@@ -96,7 +97,8 @@ async def coalesced(database: Database, books: Books, draw: Draw, *, callers: in
 async def wal_per_transfer(database: Database, cluster: Cluster, books: Books, draw: Draw) -> float:
     """Bytes of WAL per transfer at 100 items a call, by what pg_waldump reads in the log.
 
-    Pages that are written in full after a checkpoint are left out: how many there are depends on the moment.
+    Pages that are written in full after a checkpoint, and what vacuum does meanwhile, are left out: how much
+    that is depends on the moment.
 
     Raises:
         LoadFailed: pg_waldump did not understand the log.
@@ -110,16 +112,17 @@ async def wal_per_transfer(database: Database, cluster: Cluster, books: Books, d
             )
     after = await _wal_position(database)
     process = await asyncio.create_subprocess_exec(
-        *(str(cluster.bin_dir / "pg_waldump"), "--stats", "-s", before, "-e", after),
+        *(str(cluster.bin_dir / "pg_waldump"), "--stats=record", "-s", before, "-e", after),
         *("-p", str(cluster.pgdata / "pg_wal")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     said, trouble = await process.communicate()
-    total = re.search(r"^Total\s+\d+\s+(\d+)", said.decode(), re.MULTILINE)
-    if total is None:
+    records = re.findall(r"^(\w+)/(\S+)\s+\d+ \([ .\d]+\)\s+(\d+)", said.decode(), re.MULTILINE)
+    ours = [int(size) for kind, name, size in records if not re.search(_NOT_OURS, f"{kind}/{name}")]
+    if not sum(ours):
         raise LoadFailed(f"pg_waldump: {trouble.decode()[-300:]}")
-    return int(total[1]) / _WAL_TRANSFERS
+    return sum(ours) / _WAL_TRANSFERS
 
 
 async def _wal_position(database: Database) -> str:

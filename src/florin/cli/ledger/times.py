@@ -41,7 +41,7 @@ def balance(
     account: Account,
     at: At = None,
     known_at: KnownAt = None,
-    live: Live = True,
+    live: Live = False,
     as_json: AsJson = False,
 ) -> None:
     """What an account holds, or held: as of a time, as known at a time."""
@@ -71,7 +71,7 @@ def balance(
 
 
 def trial_balance(
-    tenant: Tenant, at: At = None, known_at: KnownAt = None, live: Live = True, as_json: AsJson = False
+    tenant: Tenant, at: At = None, known_at: KnownAt = None, live: Live = False, as_json: AsJson = False
 ) -> None:
     """The balances on either side, by currency and type of account, now or as of a time.
 
@@ -116,7 +116,7 @@ def restatements(
         datetime | None,
         typer.Option(parser=instant_of, metavar="TIME", help="When it was known before. Default: then."),
     ] = None,
-    live: Live = True,
+    live: Live = False,
     as_json: AsJson = False,
 ) -> None:
     """How the balance of a moment has changed since it was known, and by which entries."""
@@ -180,7 +180,7 @@ def close(
     ],
     name: Annotated[str, typer.Option(help="What the closing is called.")],
     reason: Annotated[str | None, typer.Option(help="Why, for the audit log.")] = None,
-    live: Live = True,
+    live: Live = False,
 ) -> None:
     """Close the books before an instant. It cannot be undone; corrections go into the open period."""
 
@@ -199,7 +199,7 @@ def close(
 
 
 @periods.command("list")
-def list_(tenant: Tenant, live: Live = True, as_json: AsJson = False) -> None:
+def list_(tenant: Tenant, live: Live = False, as_json: AsJson = False) -> None:
     """List the closings of the books, newest first."""
 
     async def work() -> None:

@@ -11,6 +11,7 @@ from florin.cli.ledger import (  # noqa: E402
     bulk,  # noqa: F401
     chart,  # noqa: F401
     clearing,  # noqa: F401
+    holds,  # noqa: F401
     limits,  # noqa: F401
     monitors,  # noqa: F401
     posting,  # noqa: F401

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from florin.cli.console import out, run_async
 from florin.cli.ledger import app as ledger_app
 from florin.cli.ledger.books import Live, OpenBooks, Tenant, open_books
-from florin.cli.ledger.words import id_of, print_json
+from florin.cli.ledger.options import id_of, print_json
 from florin.kernel.ids import encode_id
 from florin.kernel.settings import settings
 from florin.ledger.model import MAX_BOUND_MINOR

@@ -1,14 +1,15 @@
 """What commands of the ledger have in common: options, and plain data as JSON."""
 
+import sys
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 import typer
 
-from florin.cli.console import USAGE, fail, out, run_async
+from florin.cli.console import USAGE, fail, run_async
 from florin.cli.ledger.books import OpenBooks, open_books
 from florin.kernel.ids import MalformedId, decode_id
 from florin.kernel.settings import settings
@@ -29,10 +30,8 @@ def on_books(tenant: str, work: Callable[[OpenBooks], Awaitable[None]], *, live:
 
 
 def print_json(data: Any) -> None:
-    """Prints data for a program: never coloured, never folded."""
-    out.print(
-        orjson.dumps(data, option=orjson.OPT_INDENT_2).decode(), highlight=False, markup=False, soft_wrap=True
-    )
+    """One JSON document on stdout, nothing else: never coloured, never folded."""
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
 
 
 def id_of(prefix: str, text: str) -> UUID:
@@ -41,6 +40,15 @@ def id_of(prefix: str, text: str) -> UUID:
         return decode_id(prefix, text)
     except MalformedId as error:
         fail(f"{text!r}: {error}", code=USAGE)
+
+
+def instant_of(text: str) -> datetime:
+    """An instant that was typed in, UTC unless it says otherwise; ends the command when it is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{text!r} is no instant such as 2026-11-20T13:07:41Z", code=USAGE)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def duration(text: str | None) -> timedelta | None:

@@ -13,9 +13,10 @@ from rich.table import Table
 from florin.cli.console import FAILED, USAGE, fail, out, run_async
 from florin.cli.ledger import app
 from florin.cli.ledger.books import Live, OpenBooks, Tenant, open_books
+from florin.cli.ledger.options import Json, id_of, print_json
 from florin.kernel.http.problem import from_pydantic
 from florin.kernel.idempotency import Idempotency, idempotency
-from florin.kernel.ids import MalformedId, decode_id, encode_id, new_id
+from florin.kernel.ids import encode_id, new_id
 from florin.kernel.settings import settings
 from florin.ledger import service
 from florin.ledger.corrections.service import correct_transfer
@@ -30,7 +31,6 @@ from florin.ledger.rehearsal.service import dry_correction, dry_reversal, dry_ru
 from florin.ledger.sets.service import key_of_member, post_set
 
 File = Annotated[Path, typer.Argument(help="JSON as in the body of the API's request; - reads stdin.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Try it and post nothing.")]
 Key = Annotated[
     str | None,
@@ -61,18 +61,10 @@ def key_of(command: str, key: str | None, content: bytes) -> Idempotency:
     return idempotency("cli", command, key or sha256(content).hexdigest(), content or b"null")
 
 
-def transfer_id_of(text: str) -> Any:
-    """The id of a transfer; ends the command when it is none."""
-    try:
-        return decode_id("tr", text)
-    except MalformedId as malformed:
-        fail(f"{text}: {malformed}", code=USAGE)
-
-
 def show_transfers(found: list[Transfer], *, as_json: bool) -> None:
     """Transfers with what they did to each account."""
     if as_json:
-        print(orjson.dumps([render.transfer(one) for one in found], option=orjson.OPT_INDENT_2).decode())
+        print_json([render.transfer(one) for one in found])
         return
     table = Table(
         "Transfer", "Account", "Debit", "Credit", "Currency", "Balance after", box=None, pad_edge=False
@@ -93,7 +85,7 @@ def show_transfers(found: list[Transfer], *, as_json: bool) -> None:
 def show_rehearsal(told: dict[str, Any], *, as_json: bool) -> None:
     """What a dry run said; ends the command with 1 when something would be refused."""
     if as_json:
-        print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+        print_json(told)
     else:
         table = Table("#", "", "Account", "Amount", "Before", "After / rule", box=None, pad_edge=False)
         for number, one in enumerate(told["data"]):
@@ -186,7 +178,7 @@ def reverse(
     as_json: Json = False,
 ) -> None:
     """Take back what is left of a transfer, or a part of it."""
-    transfer_id = transfer_id_of(transfer)
+    transfer_id = id_of("tr", transfer)
     asked = orjson.dumps({"transfer": transfer, "amount": amount, "description": description})
     reversing = Reversing(
         id=new_id(),
@@ -222,7 +214,7 @@ def correct(
         reversal_id=new_id(),
         repost_id=new_id(),
         idempotency=None if dry else key_of("ledger correct", key, asked),
-        transfer_id=transfer_id_of(transfer),
+        transfer_id=id_of("tr", transfer),
         legs=render.legs_of(body.legs),
         currency=body.currency,
         effective_at=body.effective_at,

@@ -15,9 +15,9 @@ from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, T
 from florin.cli.console import USAGE, err, fail, run_async
 from florin.cli.ledger import app, times
 from florin.cli.ledger.books import Live, OpenBooks, Tenant, open_books
+from florin.cli.ledger.options import instant_of
 from florin.cli.ledger.report_tables import show_journal, show_statement, show_trial_balance
 from florin.cli.ledger.times import At
-from florin.cli.ledger.words import instant_of
 from florin.cli.platform import platform_on
 from florin.kernel.clock import now
 from florin.kernel.ids import new_id

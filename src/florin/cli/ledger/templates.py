@@ -9,10 +9,10 @@ from rich.table import Table
 from florin.cli.console import USAGE, fail, out
 from florin.cli.ledger import app as ledger_app
 from florin.cli.ledger.books import Live, OpenBooks, Tenant
+from florin.cli.ledger.options import Json
 from florin.cli.ledger.posting import (
     DryRun,
     File,
-    Json,
     Key,
     document,
     in_books,

@@ -11,7 +11,7 @@ from rich.table import Table
 from florin.cli.console import out, run_async
 from florin.cli.ledger import app
 from florin.cli.ledger.books import Live, OpenBooks, Tenant, open_books
-from florin.cli.ledger.words import id_of, instant_of, print_json
+from florin.cli.ledger.options import id_of, instant_of, print_json
 from florin.kernel.clock import rfc3339
 from florin.kernel.ids import encode_id
 from florin.kernel.settings import settings

@@ -6,19 +6,18 @@ from florin.access.jobs import forget_windows
 from florin.access.service import Access
 from florin.app.processes import stop_with_parent
 from florin.app.rooms import open_rooms
+from florin.app.upkeep import Upkeep
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
 from florin.kernel.housekeeping import ensure_partitions, kernel_jobs
 from florin.kernel.http.call import Rooms
-from florin.kernel.jobs import Job, Jobs, Periodic, PerTenant, every
+from florin.kernel.jobs import Job, Jobs, Periodic, PerTenant, Tenants, every
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
 from florin.ledger.archive.service import archive_due
 from florin.ledger.clearing.service import tell_overdue
-from florin.ledger.proof.service import prove
-from florin.ledger.seals.service import Seals, seal_all
+from florin.ledger.seals.service import Seals
 from florin.ledger.service import Ledger, expire_holds
-from florin.ledger.times.service import project_due
 from florin.payments.recovery import recover
 from florin.payments.room import Payments
 from florin.tenancy.jobs import measure_usage
@@ -29,17 +28,16 @@ from florin.webhooks.service import Webhooks
 from florin.webhooks.worker import run_worker
 
 
-def jobs_of(rooms: Rooms) -> list[Job]:
+def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
     """Every periodic job of every room."""
     ledger, payments = rooms[Ledger], rooms[Payments]
+    upkeep = Upkeep(ledger, rooms[Seals], tenants)
     return [
         *kernel_jobs(rooms[Database]),
         PerTenant("payments.recover", every(5), lambda tenant_id: recover(payments, tenant_id)),
         PerTenant("ledger.expire_holds", every(10), lambda tenant_id: expire_holds(ledger, tenant_id)),
-        PerTenant("ledger.project", every(5), lambda tenant_id: project_due(ledger, tenant_id)),
         PerTenant("ledger.tell_overdue", every(3600), lambda tenant_id: tell_overdue(ledger, tenant_id)),
-        PerTenant("ledger.seal", every(10), lambda tenant_id: seal_all(rooms[Seals], tenant_id)),
-        PerTenant("ledger.prove", every(5), lambda tenant_id: prove(ledger, tenant_id)),
+        Periodic("ledger.upkeep", every(5), upkeep.run),
         Periodic(
             "ledger.archive",
             "20 2 * * *",
@@ -64,7 +62,7 @@ async def work_in_background(settings: Settings) -> None:
             return list(await webhook_store.tenants(database))
 
         deliverer = Deliverer(database, rooms[KeyRing], rooms[Webhooks].confinement, tenants=tenants)
-        jobs = Jobs(url, tenants, jobs_of(rooms))
+        jobs = Jobs(url, tenants, jobs_of(rooms, tenants))
         working = asyncio.create_task(run_worker(deliverer, jobs, rooms[Listener], rooms[Notifier]))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

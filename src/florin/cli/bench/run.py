@@ -207,8 +207,11 @@ async def ledger(bench: Bench) -> None:
                     )
                     rates.setdefault((callers, kind), []).append(rate)
         bench.say("ledger: WAL")
-        cluster = lay_out(bench.directory)
-        written = await posting.wal_per_transfer(database, cluster, bench.one, deck.transfer)
+        platform = platform_on(settings().model_copy(update={"data_dir": bench.directory}), database)
+        fresh = await lay_books(platform, "BENCH-WAL", [new_id() for _ in range(ACCOUNTS)])
+        await analyse(bench.urls)
+        cluster, deal = lay_out(bench.directory), posting.Deck(fresh).transfer
+        written = await posting.wal_per_transfer(database, cluster, fresh, deal)
     for callers in posting.CALLERS:
         name = f"ledger_{callers}"
         uniform = mean(rates[callers, "uniform"])

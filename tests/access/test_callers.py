@@ -57,7 +57,7 @@ async def test_a_key_is_looked_up_once_however_many_ask_at_once(
     made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
     callers = Callers(counting, clock=Clock())
     found = await asyncio.gather(*(callers.authenticate(bearer(made.secret)) for _ in range(50)))
-    assert {holder.key_id for holder in found} == {made.key.id}
+    assert {holder.id for holder in found} == {made.key.id}
     await callers.authenticate(bearer(made.secret))
     assert counting.borrowed == 1
 
@@ -70,7 +70,7 @@ async def test_a_caller_that_goes_away_leaves_the_others_their_answer(
     first, second = (asyncio.create_task(callers.authenticate(bearer(made.secret))) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    assert (await second).key_id == made.key.id
+    assert (await second).id == made.key.id
     assert counting.borrowed == 1
 
 

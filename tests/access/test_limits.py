@@ -130,7 +130,7 @@ async def test_a_lease_that_arrives_after_its_window_is_over_is_not_used(
         connection.execute(f"SET app.tenant_id = {key.tenant_id}".encode())
         taken = connection.execute(
             "SELECT taken FROM access.rate_windows WHERE tenant_id = %s AND key_id = %s ORDER BY ends_at",
-            (key.tenant_id, key.key_id),
+            (key.tenant_id, key.id),
         ).fetchall()
     assert taken[-1] == (3,), "the calls were taken from the window that they fell in"
 

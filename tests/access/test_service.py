@@ -158,12 +158,12 @@ async def test_after_rotation_both_keys_work_until_the_overlap_is_over(
         old.key.limits,
         old.key.id,
     )
-    ids = [(await access.authenticate(bearer(key.secret))).key_id for key in (old, new)]
+    ids = [(await access.authenticate(bearer(key.secret))).id for key in (old, new)]
     assert ids == [old.key.id, new.key.id]
     later = 2 * 3600 + 1
     with pytest.raises(Unauthenticated):
         await access.authenticate(bearer(old.secret))
-    assert (await access.authenticate(bearer(new.secret))).key_id == new.key.id
+    assert (await access.authenticate(bearer(new.secret))).id == new.key.id
 
 
 async def test_rotation_without_overlap_ends_the_old_key_now(access: Access, twins: Twins) -> None:

@@ -71,7 +71,7 @@ async def post_batch(call: Annotated[Call, Depends(requires("things:write"))]) -
 
 
 class Door:
-    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+    async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None) -> Principal:
         if headers.get(b"authorization") == b"Bearer good":
             return Principal(1, None, UUID(int=1), frozenset({"things:*"}), live=False)
         if headers.get(b"authorization") == b"Bearer reader":
@@ -80,8 +80,11 @@ class Door:
             return Principal(1, UUID(int=9), UUID(int=4), frozenset({"*"}), live=False)
         raise Unauthenticated
 
+    async def admit_stranger(self, address: str | None) -> Headers:
+        return []
+
     async def admit(self, principal: Principal) -> Headers:
-        if principal.key_id == UUID(int=3):
+        if principal.id == UUID(int=3):
             raise TooManyRequests
         return [(b"ratelimit-limit", b"10")]
 

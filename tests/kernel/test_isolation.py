@@ -34,6 +34,7 @@ VALUES = {
     "timestamp with time zone": "now()",
     "interval": "interval '1 day'",
     "inet": "'127.0.0.1'::inet",
+    "cidr": "'127.0.0.0/8'::cidr",
 }
 """A value of each type. A column of a new type wants a line here."""
 

@@ -33,10 +33,13 @@ class Keys:
     tenant_id: int
     scopes: frozenset[str] = frozenset({"webhooks:*"})
 
-    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+    async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None) -> Principal:
         partner = headers.get(b"x-partner")
         partner_id = None if partner is None else UUID(partner.decode())
         return Principal(self.tenant_id, partner_id, uuid4(), self.scopes, live=False)
+
+    async def admit_stranger(self, address: str | None) -> Headers:
+        return []
 
     async def admit(self, principal: Principal) -> Headers:
         assert principal.tenant_id == self.tenant_id

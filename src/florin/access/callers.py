@@ -19,7 +19,7 @@ from florin.kernel.http.call import Principal
 _SCHEME: Final = b"bearer "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyHolder(Principal):
     """A principal with what its key adds: how often it may call."""
 
@@ -86,7 +86,7 @@ class Callers:
             raise Unauthenticated
         if known.refusal is not None:
             raise known.refusal
-        self._used.add((known.tenant_id, known.holder.key_id))
+        self._used.add((known.tenant_id, known.holder.id))
         return known.holder
 
     def forget(self, tenant_id: int | None) -> None:
@@ -146,7 +146,7 @@ class Callers:
         holder = KeyHolder(
             tenant_id=presented.tenant_id,
             partner_id=found.partner_id,
-            key_id=found.id,
+            id=found.id,
             scopes=frozenset(found.scopes),
             live=presented.live,
             limits=found.limits,

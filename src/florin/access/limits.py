@@ -103,15 +103,15 @@ class RateLimits:
             key.waiting -= 1
 
     def _key(self, holder: KeyHolder) -> _Key:
-        key = self._keys.get(holder.key_id)
+        key = self._keys.get(holder.id)
         if key is not None:
-            self._keys.move_to_end(holder.key_id)
+            self._keys.move_to_end(holder.id)
             return key
         windows = _windows(holder.limits)
         if not windows:
             return _UNLIMITED
         policy = ", ".join(f'"{_NAMES[w.period_s].decode()}";q={w.quota};w={w.period_s}' for w in windows)
-        key = self._keys[holder.key_id] = _Key(windows, policy.encode())
+        key = self._keys[holder.id] = _Key(windows, policy.encode())
         while len(self._keys) > self._max_keys:
             self._keys.popitem(last=False)
         return key
@@ -127,7 +127,7 @@ class RateLimits:
                 leased = await self._lease.call(
                     holder.tenant_id,
                     Lease(
-                        key_id=holder.key_id,
+                        key_id=holder.id,
                         period_s=window.period_s,
                         ends_at=datetime.fromtimestamp(ends_at, UTC),
                         quota=window.quota,

@@ -24,7 +24,7 @@ from florin.kernel.clock import now
 from florin.kernel.db import CONNECTION_LOST, Database
 from florin.kernel.errors import InvalidRequest, Unavailable
 from florin.kernel.http.call import Principal
-from florin.kernel.ids import encode_id, new_id
+from florin.kernel.ids import new_id
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
 from florin.tenancy import store as tenancy_store
@@ -65,9 +65,13 @@ class Access:
         if listener is not None:
             listener.on(CALLERS_CHANGED, self._heard)
 
-    async def authenticate(self, headers: Mapping[bytes, bytes]) -> KeyHolder:
+    async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None = None) -> KeyHolder:
         """See `Callers.authenticate`."""
         return await self.callers.authenticate(headers)
+
+    async def admit_stranger(self, address: str | None) -> Headers:
+        """Nothing bounds strangers yet."""
+        return []
 
     async def admit(self, principal: Principal) -> Headers:
         """See `RateLimits.admit`. Admitted calls are metered."""
@@ -258,7 +262,7 @@ async def rotate_key(
 
 def made_by(principal: Principal) -> str:
     """How a key that makes another is remembered."""
-    return encode_id("key", principal.key_id)
+    return principal.name
 
 
 def _check_scopes(scopes: Sequence[str], by_scopes: frozenset[str] | None) -> None:

@@ -53,11 +53,14 @@ class _Door:
     def __init__(self) -> None:
         self.rooms = Rooms()
 
-    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
-        return await self.rooms[Access].authenticate(headers)
+    async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None) -> Principal:
+        return await self.rooms[Access].authenticate(headers, address)
 
     async def admit(self, principal: Principal) -> Headers:
         return await self.rooms[Access].admit(principal)
+
+    async def admit_stranger(self, address: str | None) -> Headers:
+        return await self.rooms[Access].admit_stranger(address)
 
 
 def build(settings: Settings, url: str) -> ASGIApp:
@@ -90,6 +93,7 @@ def build(settings: Settings, url: str) -> ASGIApp:
         authenticator=door,
         limiter=door,
         max_body_bytes=settings.max_body_bytes,
+        trusted_proxies=settings.trusted_proxies,
     )
 
 

@@ -12,6 +12,7 @@ from florin.kernel.http.call import Rooms
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.outbound import Confinement
 from florin.kernel.settings import Settings
+from florin.kernel.vault import Vault
 from florin.ledger.clearing.views import render_overdue
 from florin.ledger.monitors.views import render_crossing
 from florin.ledger.proof.render import render_fault
@@ -70,6 +71,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             settings,
             database,
             keys,
+            Vault(database, keys),
             notifier,
             listener,
             meter,

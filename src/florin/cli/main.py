@@ -1,6 +1,7 @@
 """The `florin` command."""
 
 import asyncio
+import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from florin.kernel.embedded import EmbeddedError
 from florin.kernel.errors import Refusal
 from florin.kernel.log import configure_logging
 from florin.kernel.migrations import MigrationError
+from florin.kernel.provenance import Provenance, acting_as
 from florin.kernel.roles import RolesError
 from florin.kernel.settings import Settings, settings
 
@@ -166,9 +168,13 @@ def bench(
 
 
 def main() -> None:
-    """Runs the command; what is expected to go wrong ends it with one sentence and a code."""
+    """Runs the command; what is expected to go wrong ends it with one sentence and a code.
+
+    What it changes is put down to whoever is logged in on this machine.
+    """
     try:
-        app()
+        with acting_as(lambda: Provenance(actor=f"cli:{getpass.getuser()}")):
+            app()
     except BadKeyRing as error:
         fail(f"the key ring (FLORIN_KEY_RING, or key_ring in the data directory): {error}", code=USAGE)
     except (EmbeddedError, RolesError, MigrationError, CannotStart) as error:

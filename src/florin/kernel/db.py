@@ -8,7 +8,7 @@ from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from florin.kernel.errors import Unavailable
-from florin.kernel.provenance import Provenance, set_provenance
+from florin.kernel.provenance import Provenance, acting, settings_of
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -72,16 +72,14 @@ class Database:
     async def tenant(self, tenant_id: int, *, by: Provenance | None = None) -> AsyncIterator[Connection]:
         """One transaction in one tenant's context: row-level security shows this tenant and no other.
 
-        `by`: to whom the audit log puts down what changes in it.
+        `by`: to whom the audit log puts down what changes in it; unless given, whoever is acting.
 
         Raises:
             Unavailable: the server is away; nothing was done unless the commit itself was cut off.
         """
         try:
             async with self.connection() as connection, connection.transaction():
-                await connection.execute(set_tenant(tenant_id))
-                if by is not None:
-                    await set_provenance(connection, by)
+                await _begin(connection, tenant_id, by or acting())
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unavailable from error
@@ -94,6 +92,18 @@ class Database:
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unavailable from error
+
+
+async def _begin(connection: Connection, tenant_id: int, by: Provenance | None) -> None:
+    """Tenant and provenance in one round trip."""
+    if by is None:
+        await connection.execute(set_tenant(tenant_id))
+        return
+    said = {"app.tenant_id": str(int(tenant_id)), **settings_of(by)}
+    await connection.execute(
+        "SELECT set_config(s.name, s.value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+        (list(said), list(said.values())),
+    )
 
 
 def set_tenant(tenant_id: int) -> str:

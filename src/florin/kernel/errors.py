@@ -5,7 +5,9 @@
     ├── MalformedRequest      400: not even readable
     ├── Unauthenticated       401
     ├── Forbidden             403
-    │   └── TenantsOnly       403
+    │   ├── TenantsOnly       403
+    │   ├── UsersOnly         403
+    │   └── PlatformOnly      403
     ├── NotFound              404
     ├── MethodNotAllowed      405
     ├── Conflict              409
@@ -83,6 +85,18 @@ class TenantsOnly(Forbidden):
     """This is the tenant's own business; a partner's key does not reach it."""
 
     code = "tenants_only"
+
+
+class UsersOnly(Forbidden):
+    """This is a signed-in user's own; a key does not reach it."""
+
+    code = "users_only"
+
+
+class PlatformOnly(Forbidden):
+    """This is for the tenant that runs the platform."""
+
+    code = "platform_only"
 
 
 class NotFound(Refusal):

@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 from florin.kernel.clock import now
 from florin.kernel.db import CONNECTION_LOST
 from florin.kernel.errors import Unavailable
+from florin.kernel.provenance import Provenance, acting_as
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,8 @@ class Jobs:
 
         async def tick(timestamp: int) -> None:
             if isinstance(job, Periodic):
-                await job.run()
+                with acting_as(lambda: Provenance(actor=f"job:{job.name}")):
+                    await job.run()
             else:
                 await self._for_every_tenant(job)
 
@@ -141,7 +143,8 @@ class Jobs:
         failed = []
         for tenant_id in await self._tenants():
             try:
-                await job.run(tenant_id)
+                with acting_as(lambda: Provenance(actor=f"job:{job.name}")):
+                    await job.run(tenant_id)
             except Exception:
                 log.exception("job_failed_for_tenant", job=job.name, tenant_id=tenant_id)
                 failed.append(tenant_id)

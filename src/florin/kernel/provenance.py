@@ -1,12 +1,15 @@
 """Who acts in a transaction, and why: what the database writes into the audit log with each change.
 
-The triggers of migration 0013 read it from the transaction's settings; nothing is passed along by hand.
+The triggers of migration 0013 read it from the transaction's settings. The gate says once per request who
+acts, a job and the command line say it once for all they do, and every transaction of a tenant that is opened
+meanwhile carries it.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
-from typing import Final
-
-from psycopg import AsyncConnection
+from typing import Any, Final
 
 _MAX_LENGTH: Final = 500
 """What a client says about itself is kept no longer than this."""
@@ -26,10 +29,27 @@ class Provenance:
     session_id: str | None = None
 
 
-async def set_provenance(connection: AsyncConnection[tuple[object, ...]], by: Provenance) -> None:
-    """Gives the present transaction its provenance."""
-    said = [(f"app.{field.name}", (getattr(by, field.name) or "")[:_MAX_LENGTH]) for field in fields(by)]
-    await connection.execute(
-        "SELECT set_config(s.name, s.value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
-        ([name for name, _ in said], [value for _, value in said]),
-    )
+Acting = Callable[[], Provenance]
+
+_acting: ContextVar[Acting | None] = ContextVar("florin_acting", default=None)
+
+
+def acting() -> Provenance | None:
+    """Who acts here and now, if somebody has said so."""
+    who = _acting.get()
+    return None if who is None else who()
+
+
+@contextmanager
+def acting_as(who: Acting) -> Iterator[None]:
+    """Says who acts within the block, and in tasks that it starts. Asked only where something is changed."""
+    token = _acting.set(who)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+def settings_of(by: Provenance) -> dict[str, Any]:
+    """The transaction's settings that say so, by their names."""
+    return {f"app.{one.name}": (getattr(by, one.name) or "")[:_MAX_LENGTH] for one in fields(by)}

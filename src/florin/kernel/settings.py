@@ -1,10 +1,12 @@
 """What an operator may set, read once from `FLORIN_*` environment variables."""
 
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -35,6 +37,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     """A larger request body is refused with 413 before it is read whole."""
 
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks of your own proxies, comma separated: behind them, `X-Forwarded-For` says who calls."""
+
     rate_limit_per_minute: int = Field(1_000, ge=0, le=1_000_000_000)
     rate_limit_per_hour: int = Field(10_000, ge=0, le=1_000_000_000)
     rate_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)
@@ -61,6 +66,13 @@ class Settings(BaseSettings):
 
     receiver_url: str | None = None
     """A webhook receiver of our own that is trusted although it is local; `florin run` sets it."""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _separated(cls, given: object) -> object:
+        return (
+            [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+        )
 
 
 @lru_cache(maxsize=1)

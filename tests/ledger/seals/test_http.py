@@ -24,8 +24,11 @@ class _Anyone:
     def __init__(self, tenant_id: int) -> None:
         self.principal = Principal(tenant_id, None, uuid4(), frozenset({"ledger:*"}), live=True)
 
-    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
+    async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None) -> Principal:
         return self.principal
+
+    async def admit_stranger(self, address: str | None) -> Headers:
+        return []
 
     async def admit(self, principal: Principal) -> Headers:
         return []

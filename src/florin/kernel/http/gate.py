@@ -6,12 +6,13 @@ routes by the short way. Nothing that it logs holds a header or a body.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache
 from time import perf_counter
 from typing import Protocol
 
 import structlog
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from prometheus_client import Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,12 +26,14 @@ from florin.kernel.errors import (
     TooLarge,
     Unavailable,
 )
+from florin.kernel.http.address import Network, client_address
 from florin.kernel.http.body import RawBody, check_body, raw_body_of
-from florin.kernel.http.call import CALL, Call, Principal, Rooms
+from florin.kernel.http.call import CALL, KNOCK, Call, Knock, OpenToAll, Principal, Rooms
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.http.problem import MEDIA_TYPE, render
 from florin.kernel.ids import encode_id, new_id
 from florin.kernel.pan import holds_card_number
+from florin.kernel.provenance import acting_as
 
 log = structlog.get_logger(__name__)
 
@@ -64,8 +67,8 @@ def _seconds(method: str, route: str, status: int) -> Histogram:
 class Authenticator(Protocol):
     """Tells who is calling."""
 
-    async def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal:
-        """Raises Unauthenticated."""
+    async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None) -> Principal:
+        """Raises Unauthenticated; TooManyRequests to an address that has guessed too often."""
 
 
 class RateLimiter(Protocol):
@@ -73,6 +76,9 @@ class RateLimiter(Protocol):
 
     async def admit(self, principal: Principal) -> Headers:
         """The RateLimit headers of the answer. Raises TooManyRequests, which carries its own."""
+
+    async def admit_stranger(self, address: str | None) -> Headers:
+        """The same for somebody who has no credential, by the address alone."""
 
 
 class Gate:
@@ -87,6 +93,7 @@ class Gate:
         authenticator: Authenticator,
         limiter: RateLimiter,
         max_body_bytes: int,
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._app = app
         self._lean = {
@@ -105,6 +112,13 @@ class Gate:
             if isinstance(route, APIRoute) and (raw := raw_body_of(route.endpoint)) is not None
             for method in route.methods or ()
         }
+        self._open = {
+            (method, route.path)
+            for route in routes
+            if isinstance(route, APIRoute) and isinstance(permission_of(route), OpenToAll)
+            for method in route.methods or ()
+        }
+        self._trusted_proxies = trusted_proxies
         self._rooms = rooms
         self._authenticator = authenticator
         self._limiter = limiter
@@ -154,6 +168,20 @@ class Gate:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         _seconds(method, path, status).observe(perf_counter() - started)
 
+    async def _body(self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """The request's body, whole, if it is one that the path takes."""
+        raw = self._raw.get((method, path))
+        body = await _read(headers, receive, self._max_body_bytes if raw is None else raw.max_bytes)
+        fixed = self._fixed.get(path)
+        if fixed is not None and method not in fixed:
+            # Or `GET /v1/transfers/batch` would be a transfer named batch.
+            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
+        if raw is None:
+            check_body(method, headers, body)
+        else:
+            raw.check(headers)
+        return body
+
     async def _route(
         self,
         scope: Scope,
@@ -167,34 +195,48 @@ class Gate:
         if not path.startswith("/v1/"):
             await self._app(scope, _bounded(receive, self._max_body_bytes), send)
             return
-        principal = await self._authenticator.authenticate(headers)
+        method: str = scope["method"]
+        address = client_address(scope, headers, self._trusted_proxies)
+        if (method, path) in self._open:
+            extra += await self._limiter.admit_stranger(address)
+            body = await self._body(method, path, headers, receive)
+            scope[KNOCK] = Knock(self._rooms, request_id, method, headers, body, address)
+            await self._app(scope, _replay(body, receive), send)
+            return
+        principal = await self._authenticator.authenticate(headers, address)
         extra += await self._limiter.admit(principal)
-        raw = self._raw.get((scope["method"], path))
         call = Call(
             principal=principal,
             rooms=self._rooms,
             request_id=request_id,
-            method=scope["method"],
+            method=method,
             headers=headers,
-            body=await _read(headers, receive, self._max_body_bytes if raw is None else raw.max_bytes),
-            address=scope["client"][0] if scope.get("client") else None,
+            body=await self._body(method, path, headers, receive),
+            address=address,
             answer_headers=extra,
         )
-        fixed = self._fixed.get(path)
-        if fixed is not None and call.method not in fixed:
-            # Or `GET /v1/transfers/batch` would be a transfer named batch.
-            raise MethodNotAllowed(headers={"allow": ", ".join(sorted(fixed))})
-        if raw is None:
-            check_body(call.method, headers, call.body)
-        else:
-            raw.check(headers)
         scope[CALL] = call
-        lean = self._lean.get((call.method, path))
-        if lean is not None:
-            scope["route"] = lean
-            await lean.serve(scope, send)
-            return
-        await self._app(scope, _replay(call.body, receive), send)
+        with acting_as(call.provenance):
+            lean = self._lean.get((method, path))
+            if lean is not None:
+                scope["route"] = lean
+                await lean.serve(scope, send)
+            else:
+                await self._app(scope, _replay(call.body, receive), send)
+
+
+def permission_of(route: APIRoute) -> object:
+    """The Permission or OpenToAll of a route's endpoint; None: it says nothing of what it asks for."""
+    if isinstance(route, LeanRoute):
+        return route.permission
+    found = [getattr(one.call, "permission", None) for one in _dependants(route.dependant)]
+    return next((one for one in found if one is not None), None)
+
+
+def _dependants(dependant: Dependant) -> Iterator[Dependant]:
+    for one in dependant.dependencies:
+        yield one
+        yield from _dependants(one)
 
 
 async def _read(headers: Mapping[bytes, bytes], receive: Receive, max_bytes: int) -> bytes:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from florin.kernel.dates import Instant
 from florin.kernel.http.problem import problems
-from florin.kernel.ids import BusinessUnitId, encode_id
+from florin.kernel.ids import BusinessUnitId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.tenancy import configuration
 from florin.tenancy.http.fields import Body, Read, Shown, Write, tenants_only
@@ -94,6 +94,6 @@ async def put_setting(call: Write, key: Key, body: NewValue) -> SettingShown:
         encrypted=body.encrypted,
         business_unit_id=body.business_unit_id,
         effective_from=body.effective_from,
-        by=encode_id("key", call.principal.key_id),
+        by=call.principal.name,
     )
     return SettingShown.model_validate(setting)

@@ -1,0 +1,1 @@
+"""Personal data: retention, erasure, and keys that are turned."""

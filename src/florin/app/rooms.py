@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from florin.access.people.room import People
 from florin.access.service import Access
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -67,11 +68,13 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
         providers = open_providers(settings, deliver_webhook=deliver)
         tenancy = Tenancy(database, notifier, keys)
         payments = Payments(database, ledger, tenancy, providers, notifier)
+        vault = Vault(database, keys)
         for room in (
             settings,
             database,
             keys,
-            Vault(database, keys),
+            vault,
+            People(database, vault, notifier),
             notifier,
             listener,
             meter,

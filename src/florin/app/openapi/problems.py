@@ -5,6 +5,17 @@ from typing import Any, Final
 import orjson
 
 from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.access.people.errors import (
+    AssignmentExists,
+    AssignmentNotFound,
+    LastAdministrator,
+    RoleCodeTaken,
+    RoleInUse,
+    RoleNotFound,
+    UserExists,
+    UserNotFound,
+    UserStateConflict,
+)
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -73,6 +84,8 @@ from florin.tenancy.errors import (
     ReferenceTaken,
     SettingExists,
     SettingNotFound,
+    TenantCodeTaken,
+    TenantNotFound,
 )
 from florin.webhooks.errors import (
     DeliveryInFlight,
@@ -114,6 +127,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
+    "PlatformTenant": TenantNotFound,
+    "listUsers": RoleNotFound,
+    "listAssignments": RoleNotFound,
+    "User": UserNotFound,
+    "Role": RoleNotFound,
+    "Assignment": AssignmentNotFound,
     "Provider": ProviderNotFound,
     "getStatements": AccountNotFound,
     "getJournal": AccountNotFound,
@@ -154,6 +173,15 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Partner": EmailTaken,
     "Setting": SettingExists,
     "ApiKey": ApiKeyAlreadyRotated,
+    "createPlatformTenant": TenantCodeTaken,
+    "createUser": UserExists,
+    "updateUser": UserExists,
+    "deleteUser": LastAdministrator,
+    "User": UserStateConflict,
+    "createRole": RoleCodeTaken,
+    "Role": RoleInUse,
+    "createAssignment": AssignmentExists,
+    "endAssignment": LastAdministrator,
 }
 
 _BROKEN_RULES: Final[dict[str, Refusal]] = {

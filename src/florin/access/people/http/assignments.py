@@ -57,7 +57,7 @@ async def list_assignments(
     call: Read,
     limit: Annotated[Limit, Query()] = DEFAULT_LIMIT,
     starting_after: Annotated[AssignmentId | None, Query()] = None,
-    user_id: Annotated[UserId | None, Query()] = None,
+    user_id: Annotated[UserId | None, Query(description="Only this user's.")] = None,
     role: Annotated[RoleCode | None, Query(description="Only of this role.")] = None,
     business_unit_id: Annotated[BusinessUnitId | None, Query(description="Only in this very unit.")] = None,
     ended: Annotated[bool, Query(description="Those that have ended or expired instead.")] = False,

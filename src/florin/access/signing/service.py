@@ -103,7 +103,7 @@ class SigningKeys:
         """
         key = signing_at(await self._read(_FRESH_S), self.now())
         if key is None:
-            await rotate_if_due(self, by="florin")
+            await rotate_if_due(self)
             key = signing_at(await self._read(0), self.now())
             assert key is not None, "a key was made just now, by us or by somebody else"
         return jwt.issue(claims, self.issuer, key.kid, await self._private_half(key))
@@ -152,7 +152,7 @@ def bound_to(kid: str) -> str:
     return f"signing_key:{kid}"
 
 
-async def rotate_if_due(keys: SigningKeys, *, by: str) -> SigningKey | None:
+async def rotate_if_due(keys: SigningKeys, *, by: str = "florin") -> SigningKey | None:
     """Makes the next key when its time has come, and forgets private halves that sign no more.
 
     Run it every hour or so, in as many processes as you like. None: nothing had to be made.

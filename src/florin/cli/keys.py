@@ -33,7 +33,7 @@ def create(
     unlimited: Annotated[bool, typer.Option("--unlimited", help="No rate limit.")] = False,
     client: Annotated[
         bool,
-        typer.Option("--client", help="An OAuth client: its secret is for access tokens, not for calls."),
+        typer.Option("--client", help="An OAuth client: its secret gets access tokens."),
     ] = False,
     live: Live = False,
 ) -> None:

@@ -251,9 +251,11 @@ async def _make(
     by: str,
 ) -> SigningKey:
     """Writes a new key that signs from `begins`, until whichever is announced already does."""
-    private_key = Ed25519PrivateKey.generate()
-    public_key = private_key.public_key().public_bytes_raw()
-    kid = thumbprint(public_key)
+    kid = "-"
+    while kid.startswith("-"):  # or it would read as an option on the command line
+        private_key = Ed25519PrivateKey.generate()
+        public_key = private_key.public_key().public_bytes_raw()
+        kid = thumbprint(public_key)
     later = [key.signs_from for key in present if key.revoked_at is None and key.signs_from > begins]
     made = SigningKey(kid, public_key, at, by, begins, min(later, default=None))
     before = [key for key in present if key.revoked_at is None and key.signs_until is None]

@@ -22,6 +22,7 @@ from florin.access.signing.model import (
     LEEWAY,
     KeyState,
     SigningKey,
+    at_once,
     published_at,
     signing_at,
     successor_begins,
@@ -176,7 +177,7 @@ async def rotate(keys: SigningKeys, *, by: str) -> SigningKey:
         announced = next((key for key in present if key.state(at) is KeyState.ANNOUNCED), None)
         if announced is not None:
             return announced
-        begins = at if signing_at(present, at) is None else at + LEAD
+        begins = at_once(at) if signing_at(present, at) is None else at + LEAD
         made = await _make(keys, connection, house, present, at, begins, by)
     keys.tell()
     return made
@@ -206,7 +207,7 @@ async def revoke(keys: SigningKeys, kid: str, *, by: str, reason: str) -> Signin
         left = [one for one in present if one.kid != kid and one.revoked_at is None]
         signer = signing_at(left, at)
         if signer is None:
-            await _make(keys, connection, house, left, at, at, by)
+            await _make(keys, connection, house, left, at, at_once(at), by)
         elif all(one.signs_until is not None for one in left):
             await store.set_signs_until(connection, signer.kid, None)  # its successor is the one that fell
     log.warning("signing_key_revoked", kid=kid, by=by, reason=reason)

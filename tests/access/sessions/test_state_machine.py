@@ -82,10 +82,11 @@ class Machine(RuleBasedStateMachine):
         async def awaited() -> Answer:
             return await work
 
-        answer = self.runner.run(awaited())
-        for one in self.processes:  # as NOTIFY has them do
-            one.access._heard(str(self.tenant_id))
-        return answer
+        try:
+            return self.runner.run(awaited())
+        finally:
+            for one in self.processes:  # as NOTIFY has them do
+                one.access._heard(str(self.tenant_id))
 
     def at(self, which: int) -> Process:
         return self.processes[which % 2]

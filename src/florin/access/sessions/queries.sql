@@ -92,11 +92,15 @@ FROM access.users u
 LEFT JOIN access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[]) p ON p.user_id = u.id
 WHERE u.tenant_id = :tenant_id AND u.id = :user_id AND u.deleted_at IS NULL;
 
--- name: forget_tokens(tenant_id, before, limit)!
--- Forgets refresh tokens of sessions that ended before an instant, up to a number.
-DELETE FROM access.refresh_tokens
-WHERE tenant_id = :tenant_id AND digest = ANY (ARRAY(
-    SELECT r.digest FROM access.refresh_tokens r
-    JOIN access.sessions s ON s.tenant_id = :tenant_id AND s.id = r.session_id
-    WHERE r.tenant_id = :tenant_id AND least(s.ended_at, s.expires_at) < :before
-    LIMIT :limit));
+-- name: end_expired(tenant_id, now, used_before, limit)
+-- Ends sessions that have run out or rested too long, up to a number. One that is being renewed is left.
+UPDATE access.sessions SET ended_at = :now, ended_reason = 'expired'
+WHERE tenant_id = :tenant_id AND id = ANY (ARRAY(
+    SELECT id FROM access.sessions
+    WHERE tenant_id = :tenant_id AND ended_at IS NULL AND (expires_at <= :now OR last_used_at <= :used_before)
+    LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED))
+RETURNING id;
+
+-- name: forget_tokens(tenant_id, ids)!
+-- Forgets the refresh tokens of sessions that have ended: they open nothing any more.
+DELETE FROM access.refresh_tokens WHERE tenant_id = :tenant_id AND session_id = ANY (:ids);

@@ -8,7 +8,7 @@ request: docs/decisions/0014-no-grace-for-refresh-tokens.md says why.
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -35,8 +35,7 @@ from florin.tenancy.errors import TenantNotFound
 
 log = structlog.get_logger(__name__)
 
-_KEPT: Final = timedelta(days=1)
-_TOKENS_AT_A_TIME: Final = 5000
+_AT_A_TIME: Final = 500
 
 
 class Sessions:
@@ -288,18 +287,19 @@ async def owner_of(
     return found
 
 
-async def forget_tokens(sessions: Sessions, tenant_id: int) -> int:
-    """Deletes refresh tokens of sessions that ended a day ago or more, in short transactions. How many.
+async def end_expired(sessions: Sessions, tenant_id: int) -> int:
+    """Ends sessions that have run out or rested too long, in short transactions. Returns how many.
 
-    Those of open sessions stay, used ones too: that they come again is what they are kept for.
+    Nobody could use them any more; what this spares is their tokens.
     """
-    before, forgotten = sessions.now() - _KEPT, 0
+    at, ended = sessions.now(), 0
     while True:
         async with sessions.database.tenant(tenant_id) as connection:
-            gone = await store.forget_tokens(connection, tenant_id, before, _TOKENS_AT_A_TIME)
-        forgotten += gone
-        if gone < _TOKENS_AT_A_TIME:
-            return forgotten
+            used_before = at - sessions.lifetimes.idle
+            gone = await store.end_expired(connection, tenant_id, at, used_before, _AT_A_TIME)
+        ended += gone
+        if gone < _AT_A_TIME:
+            return ended
 
 
 def access_claims(

@@ -141,11 +141,12 @@ async def end_session(
     *,
     user_id: UUID | None = None,
 ) -> bool:
-    """Ends a session, and writes that into the audit log. False: there is none of this user's to end."""
+    """Ends a session with its tokens, and writes that into the audit log. False: none of this user's."""
     row = await _queries.end_session(
         connection, tenant_id=tenant_id, id=session_id, user_id=user_id, now=now, reason=reason
     )
     if row is not None:
+        await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=[session_id])
         await _record(connection, tenant_id, session_id, row[0], reason)
     return row is not None
 
@@ -153,11 +154,12 @@ async def end_session(
 async def end_sessions(
     connection: Connection, tenant_id: int, user_id: UUID, reason: str, now: datetime, but: UUID | None
 ) -> int:
-    """Ends a user's sessions, and writes that into the audit log. Returns how many."""
+    """Ends a user's sessions with their tokens, and writes that into the audit log. Returns how many."""
     rows = _queries.end_sessions(
         connection, tenant_id=tenant_id, user_id=user_id, but=but, now=now, reason=EndReason(reason)
     )
     ended = [row[0] async for row in rows]
+    await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=ended)
     for session_id in ended:
         await _record(connection, tenant_id, session_id, user_id, reason)
     return len(ended)
@@ -234,6 +236,13 @@ async def user(connection: Connection, tenant_id: int, user_id: UUID, now: datet
     return None if row is None else Owner(row[0], frozenset(row[1] or ()), frozenset(row[2]))
 
 
-async def forget_tokens(connection: Connection, tenant_id: int, before: datetime, limit: int) -> int:
-    """Deletes up to `limit` refresh tokens of sessions that were over before an instant. How many."""
-    return int(await _queries.forget_tokens(connection, tenant_id=tenant_id, before=before, limit=limit))
+async def end_expired(
+    connection: Connection, tenant_id: int, now: datetime, used_before: datetime, limit: int
+) -> int:
+    """Ends up to `limit` sessions that have run out, or were last renewed before an instant. How many."""
+    rows = _queries.end_expired(
+        connection, tenant_id=tenant_id, now=now, used_before=used_before, limit=limit
+    )
+    ended = [row[0] async for row in rows]
+    await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=ended)
+    return len(ended)

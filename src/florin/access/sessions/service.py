@@ -11,7 +11,7 @@ request: docs/decisions/0014-no-grace-for-refresh-tokens.md says why.
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import structlog
@@ -142,15 +142,15 @@ async def refresh(
         refusal = await _renew(sessions, connection, presented, session_id, user_id, successor, by)
     if refusal is None:
         return pair
-    if refusal is _Reused:
+    if refusal == _REUSED:
         sessions.changed(tenant_id)
         log.warning("refresh_token_reused", tenant_id=tenant_id, session_id=encode_id("ses", session_id))
         raise RefreshRefused
     raise refusal
 
 
-class _Reused(RefreshRefused):
-    """The token was used before, and its session has been ended for that. Clients hear RefreshRefused."""
+_REUSED: Final[Literal["reused"]] = "reused"
+"""The token was used before, and its session has been ended for that. Clients hear RefreshRefused."""
 
 
 async def _renew(
@@ -161,7 +161,7 @@ async def _renew(
     user_id: UUID,
     successor: bytes,
     by: Provenance,
-) -> type[Refusal] | None:
+) -> type[Refusal] | Literal["reused"] | None:
     """Uses the token up and writes its successor; or says why not, having ended the session if need be."""
     tenant_id, at = presented.tenant_id, sessions.now()
     if not await store.lock_session(connection, tenant_id, session_id, user_id):
@@ -175,7 +175,7 @@ async def _renew(
         await store.end_session(connection, tenant_id, session_id, user_id, EndReason.REFRESH_REUSED, at)
         data = _snapshot(session_id, found, by, at)
         await store.tell_reuse(connection, tenant_id, new_id(), session_id, found.partner_id, at, data)
-        return _Reused
+        return _REUSED
     refusal = refusal_of(sessions.lifetimes, found, at)
     if refusal is not None:
         return refusal

@@ -7,6 +7,7 @@ from uuid import UUID
 import typer
 from rich.table import Column, Table
 
+from florin.access.model import KeyKind
 from florin.access.service import create_key, list_keys, revoke_key, rotate_key
 from florin.cli.console import USAGE, err, fail, out, run_async
 from florin.cli.platform import open_platform, tenant_id_of
@@ -29,6 +30,10 @@ def create(
     partner: Annotated[str | None, typer.Option(help="ptnr_...: the partner that it speaks for.")] = None,
     days: Annotated[int | None, typer.Option(help="Days until it expires.", min=1)] = None,
     unlimited: Annotated[bool, typer.Option("--unlimited", help="No rate limit.")] = False,
+    client: Annotated[
+        bool,
+        typer.Option("--client", help="An OAuth client: its secret gets access tokens."),
+    ] = False,
     live: Live = False,
 ) -> None:
     """Create a key. Its secret is printed once and kept nowhere."""
@@ -43,6 +48,7 @@ def create(
                 partner_id=None if partner is None else _id("ptnr", partner),
                 limits=dict.fromkeys(("per_minute", "per_hour", "per_day")) if unlimited else None,
                 expires_at=None if days is None else now() + timedelta(days=days),
+                kind=KeyKind.CLIENT if client else KeyKind.BEARER,
             )
             await platform.tell()
         err.print(f"{encode_id('key', made.key.id)}: note the secret, it is not shown again", highlight=False)

@@ -14,6 +14,7 @@ GROUPS: Final = {
     "replay": "florin.cli.replay",
     "roles": "florin.cli.roles",
     "tenants": "florin.cli.tenants",
+    "tokens": "florin.cli.tokens",
     "users": "florin.cli.users",
 }
 """Groups of commands by name: modules that have an `app`."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from florin.access.people.room import People
 from florin.access.service import Access
+from florin.access.sessions.service import Sessions
+from florin.access.signing.service import SigningKeys
+from florin.access.tokens.rooms import open_tokens
 from florin.app.rooms import confinement, key_ring
 from florin.cli.console import err, fail
 from florin.kernel import migrations
@@ -27,6 +30,8 @@ class Platform:
     webhooks: Webhooks
     people: People
     notifier: Notifier
+    signing: SigningKeys
+    sessions: Sessions
 
     async def tell(self) -> None:
         """Lets running processes hear of what changed; without, they notice within minutes."""
@@ -49,12 +54,16 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
 def platform_on(settings: Settings, database: Database) -> Platform:
     """The rooms on a database that is open already."""
     notifier, keys = Notifier(database), key_ring(settings)
+    access = Access(database, notifier, settings=settings)
+    signing, sessions, _ = open_tokens(settings, database, keys, access)
     return Platform(
         tenancy=Tenancy(database, notifier, keys),
-        access=Access(database, notifier, settings=settings),
+        access=access,
         webhooks=Webhooks(database, notifier, keys, confinement(settings)),
         people=People(database, Vault(database, keys), notifier),
         notifier=notifier,
+        signing=signing,
+        sessions=sessions,
     )
 
 

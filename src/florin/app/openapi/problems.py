@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound, TenantNotActive
 from florin.access.people.errors import (
     AssignmentExists,
     AssignmentNotFound,
@@ -16,6 +16,7 @@ from florin.access.people.errors import (
     UserNotFound,
     UserStateConflict,
 )
+from florin.access.sessions.errors import SessionNotFound
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -30,6 +31,7 @@ from florin.kernel.errors import (
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
+    UsersOnly,
 )
 from florin.kernel.http.problem import render
 from florin.ledger.bulk.errors import ImportInProgress, ImportNotFound
@@ -100,6 +102,10 @@ from florin.webhooks.errors import (
 _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
+    "endUserSessions": UserNotFound,
+    "endUserSession": SessionNotFound,
+    "endOwnSession": SessionNotFound,
+    "listUserSessions": UserNotFound,
     "createRefund": PaymentNotFound,
     "createMonitor": AccountNotFound,
     "Monitor": MonitorNotFound,
@@ -238,8 +244,7 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found = [IdempotencyKeyMissing()] if keyed else []
             found.append(MalformedRequest("the body is not JSON: Expecting value at character 11"))
         case 403:
-            scope = operation["security"][0]["key"][0]
-            found = [Forbidden(f"the key has no scope {scope}", scope=scope)]
+            found = [_forbidden(operation["security"])]
         case 404:
             found = [_NOT_FOUND[_key(_NOT_FOUND, name)]()]
         case 409:
@@ -250,6 +255,15 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found += [_BROKEN_RULES[name]] if name in _BROKEN_RULES else []
             found += [IdempotencyKeyReused()] if keyed else []
     return found
+
+
+def _forbidden(security: list[dict[str, list[str]]]) -> Refusal:
+    match security:
+        case [{"key": [scope]}]:
+            return Forbidden(f"the key has no scope {scope}", scope=scope)
+        case [_]:
+            return UsersOnly()
+    return TenantNotActive()
 
 
 def _broken_rule(operation: dict[str, Any]) -> InvalidRequest:

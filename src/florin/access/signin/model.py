@@ -22,6 +22,9 @@ MAX_ATTEMPTS: Final = 5
 
 RECOVERY_CODES: Final = 10
 
+MAY_SIGN_IN: Final = ("INVITED", "ACTIVE")
+"""Statuses of users. An invited one becomes active by it."""
+
 ANONYMOUS: Final = "anonymous"
 """The actor of whoever has not proved who he is."""
 
@@ -85,6 +88,7 @@ class Account:
     status: str
     user_name: str | None
     password_hash: str | None
+    password_changed_at: datetime | None
     name_sealed: bytes | None
     email_sealed: bytes | None
     email_index: bytes | None
@@ -99,7 +103,7 @@ class Account:
     @property
     def may_sign_in(self) -> bool:
         """Whether his status lets him."""
-        return self.status in ("INVITED", "ACTIVE")
+        return self.status in MAY_SIGN_IN
 
     @property
     def totp(self) -> bool:
@@ -125,6 +129,15 @@ class Account:
         """Whether the channel's destination has been proved to be his."""
         at = self.phone_verified_at if channel is Channel.SMS else self.email_verified_at
         return at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedUser:
+    """What must not have changed since it was looked at."""
+
+    status: str
+    password_hash: str | None
+    password_changed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

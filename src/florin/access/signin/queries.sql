@@ -14,7 +14,7 @@ SELECT r.tenant_id, r.code, r.live FROM tenancy.registry r WHERE r.tenant_id = :
 
 -- name: find_account(tenant_id, user_name, email_index, phone_index)^
 -- The user of a login, of whatever kind it is; others are null. Deleted users have given theirs free.
-SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.password_hash, u.name_sealed, u.email_sealed,
+SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.password_hash, u.password_changed_at, u.name_sealed, u.email_sealed,
        u.email_index, u.email_verified_at, u.phone_sealed, u.phone_index, u.phone_verified_at,
        f.secret_sealed, f.confirmed_at, f.code_channel
 FROM access.users u
@@ -32,7 +32,7 @@ WHERE u.tenant_id = :tenant_id AND u.deleted_at IS NULL AND u.id = (
 
 -- name: account(tenant_id, id)^
 -- A user who is not deleted.
-SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.password_hash, u.name_sealed, u.email_sealed,
+SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.password_hash, u.password_changed_at, u.name_sealed, u.email_sealed,
        u.email_index, u.email_verified_at, u.phone_sealed, u.phone_index, u.phone_verified_at,
        f.secret_sealed, f.confirmed_at, f.code_channel
 FROM access.users u
@@ -40,8 +40,8 @@ LEFT JOIN access.second_factors f ON f.tenant_id = :tenant_id AND f.user_id = u.
 WHERE u.tenant_id = :tenant_id AND u.id = :id AND u.deleted_at IS NULL;
 
 -- name: lock_user(tenant_id, id)^
--- Status and password of a user, locked until the transaction ends.
-SELECT u.status, u.password_hash FROM access.users u
+-- Status and password of a user who is not deleted, locked until the transaction ends.
+SELECT u.status, u.password_hash, u.password_changed_at FROM access.users u
 WHERE u.tenant_id = :tenant_id AND u.id = :id AND u.deleted_at IS NULL FOR NO KEY UPDATE;
 
 -- name: activate(tenant_id, id, now)!
@@ -86,15 +86,9 @@ WHERE tenant_id = :tenant_id AND id = :id AND email_index = :destination AND ema
 UPDATE access.users SET phone_verified_at = :now, updated_at = :now
 WHERE tenant_id = :tenant_id AND id = :id AND phone_index = :destination AND phone_verified_at IS NULL;
 
--- name: permissions_tenant_wide(tenant_id, user_id, at)
+-- name: permissions_tenant_wide(tenant_id, user_id, at)$
 -- What a user may do in the whole tenant at an instant.
-SELECT DISTINCT p.permission
-FROM access.assignments a
-LEFT JOIN reference.roles b ON b.code = a.built_in
-LEFT JOIN access.roles r ON r.tenant_id = :tenant_id AND r.id = a.role_id AND r.deleted_at IS NULL,
-LATERAL unnest(coalesce(b.permissions, r.permissions)) AS p (permission)
-WHERE a.tenant_id = :tenant_id AND a.user_id = :user_id AND a.business_unit_id IS NULL
-  AND a.ended_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > :at);
+SELECT p.permissions FROM access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[], :at) p;
 
 -- name: is_within_units(tenant_id, user_id, units, at)$
 -- Whether a user has roles in these units and in no others, nor in the whole tenant.

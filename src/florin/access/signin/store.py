@@ -10,7 +10,7 @@ import aiosql
 from psycopg.types.json import Jsonb
 
 from florin.access.senders import Channel
-from florin.access.signin.model import Account, Books, Challenge, ChallengePurpose, Code, Purpose
+from florin.access.signin.model import Account, Books, Challenge, ChallengePurpose, Code, LockedUser, Purpose
 from florin.access.signin.policy import Tries
 from florin.kernel.db import Connection
 
@@ -64,10 +64,10 @@ async def account(connection: Connection, tenant_id: int, user_id: UUID) -> Acco
     return _account(await _queries.account(connection, tenant_id=tenant_id, id=user_id))
 
 
-async def lock_user(connection: Connection, tenant_id: int, user_id: UUID) -> tuple[str, str | None] | None:
-    """Status and password hash, locked; None: there is no such user."""
+async def lock_user(connection: Connection, tenant_id: int, user_id: UUID) -> LockedUser | None:
+    """Status and password, locked; None: there is no such user."""
     row = await _queries.lock_user(connection, tenant_id=tenant_id, id=user_id)
-    return None if row is None else (row[0], row[1])
+    return None if row is None else LockedUser(*row)
 
 
 async def activate(connection: Connection, tenant_id: int, user_id: UUID, at: datetime) -> None:
@@ -121,8 +121,8 @@ async def permissions_tenant_wide(
     connection: Connection, tenant_id: int, user_id: UUID, at: datetime
 ) -> set[str]:
     """What a user may do in the whole tenant."""
-    rows = _queries.permissions_tenant_wide(connection, tenant_id=tenant_id, user_id=user_id, at=at)
-    return {row[0] async for row in rows}
+    found = await _queries.permissions_tenant_wide(connection, tenant_id=tenant_id, user_id=user_id, at=at)
+    return set(found or ())
 
 
 async def is_within_units(

@@ -1,0 +1,88 @@
+"""Users with sessions, and processes that know of them, for the tests of signing, sessions and tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from florin.access.service import Access
+from florin.access.sessions.model import TokenPair
+from florin.access.sessions.service import Sessions, begin
+from florin.access.signing.service import SigningKeys
+from florin.access.tokens.callers import TokenCallers
+from florin.access.tokens.rooms import open_tokens
+from florin.kernel.clock import now
+from florin.kernel.crypto import KeyRing
+from florin.kernel.db import Database
+from florin.kernel.ids import new_id
+from florin.kernel.notify import Listener, Notifier
+from florin.kernel.settings import Settings
+
+from .conftest import Clock
+
+RING = KeyRing({"k1": b"1" * 32})
+SETTINGS = Settings(public_url="https://pay.bank.example")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one API process has open."""
+
+    access: Access
+    keys: SigningKeys
+    sessions: Sessions
+    callers: TokenCallers
+    clock: Clock
+
+    async def sign_in(self, tenant_id: int, user_id: UUID) -> TokenPair:
+        return await begin(
+            self.sessions, tenant_id, user_id, ["pwd"], address="198.51.100.7", user_agent="curl"
+        )
+
+
+def process(database: Database, *, clock: Clock | None = None, listener: Listener | None = None) -> Process:
+    """Another process on the same database."""
+    clock = clock or Clock()
+    access = Access(database, Notifier(database), listener=listener, clock=clock)
+    keys, sessions, callers = open_tokens(SETTINGS, database, RING, access, listener, clock=clock)
+    return Process(access, keys, sessions, callers, clock)
+
+
+async def new_user(
+    database: Database,
+    tenant_id: int,
+    roles: Sequence[str] = (),
+    *,
+    partner_id: UUID | None = None,
+    unit_id: UUID | None = None,
+    expires_at: datetime | None = None,
+) -> UUID:
+    """An active user with these built-in roles, in a business unit or in the whole tenant."""
+    person_id, user_id, at = new_id(), new_id(), now()
+    async with database.tenant(tenant_id) as connection:
+        await connection.execute(
+            "INSERT INTO kernel.people (tenant_id, id, kind, wrapped, created_at) "
+            "VALUES (%s, %s, 'user', '', %s)",
+            (tenant_id, person_id, at),
+        )
+        await connection.execute(
+            "INSERT INTO access.users (tenant_id, id, person_id, partner_id, status, user_name, created_at, "
+            "created_by, updated_at) VALUES (%s, %s, %s, %s, 'ACTIVE', %s, %s, 'test', %s)",
+            (tenant_id, user_id, person_id, partner_id, f"u{user_id.hex[-20:]}", at, at),
+        )
+        for role in roles:
+            await connection.execute(
+                "INSERT INTO access.assignments (tenant_id, id, user_id, built_in, business_unit_id, "
+                "expires_at, assigned_at, assigned_by) VALUES (%s, %s, %s, %s, %s, %s, %s, 'test')",
+                (tenant_id, new_id(), user_id, role, unit_id, expires_at, at),
+            )
+    return user_id
+
+
+async def set_status(database: Database, tenant_id: int, user_id: UUID, status: str) -> None:
+    """Suspends a user, or makes him active again."""
+    async with database.tenant(tenant_id) as connection:
+        await connection.execute(
+            "UPDATE access.users SET status = %s WHERE tenant_id = %s AND id = %s",
+            (status, tenant_id, user_id),
+        )

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from florin import __version__
 from florin.access import http as access_http
 from florin.access.service import Access
+from florin.access.signin import http as signin_http
 from florin.app import health, pages
 from florin.app.openapi import install_openapi
 from florin.app.rooms import open_rooms
@@ -42,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     *webhooks_http.routers,
     *tenancy_http.routers,
     *access_http.routers,
+    *signin_http.routers,
     health.router,
     pages.router,
 )

@@ -36,7 +36,7 @@ class HttpSender:
         confinement: Confinement,
         first_wait_s: float = 0.5,
     ) -> None:
-        """`template`: JSON in whose texts {to}, {text}, {subject}, {channel} and {id} stand for the message's.
+        """`template`: JSON, in whose texts {to}, {text}, {subject}, {channel}, {id} stand for the message's.
 
         Raises:
             SenderMisconfigured: the template is no JSON or has no place for the text; the URL is refused.

@@ -44,7 +44,9 @@ def _open(settings: Settings, channel: Channel) -> Sender:
     secret = getattr(settings, f"{channel}_secret")
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    trusted = frozenset({(parts.hostname or "", port)}) if settings.trust_gateways else frozenset[tuple[str, int]]()
+    trusted = (
+        frozenset({(parts.hostname or "", port)}) if settings.trust_gateways else frozenset[tuple[str, int]]()
+    )
     try:
         return HttpSender(
             url,

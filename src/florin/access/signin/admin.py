@@ -41,9 +41,9 @@ async def unlock(room: SignIn, tenant_id: int, account: Account) -> bool:
 
 
 async def reset_second_factor(room: SignIn, tenant_id: int, account: Account) -> bool:
-    """Takes away a second factor whose phone and recovery codes are lost; all sessions end. False: there was none.
+    """Takes away a second factor whose phone and recovery codes are lost. False: there was none.
 
-    Whoever's roles demand one sets another up at the next sign-in.
+    All sessions end. Whoever's roles demand one sets another up at the next sign-in.
     """
     at = room.now()
     async with room.database.tenant(tenant_id) as connection:

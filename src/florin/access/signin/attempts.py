@@ -1,7 +1,7 @@
 """Attempts: counted under the row's lock before anything is compared, and given back when they succeed.
 
-Guesses that are made at once, in however many processes, are therefore as many as guesses made one after the
-other. Whoever signs in from an address that he has signed in from before has a count of his own there, so that
+Guesses that are made at once, in however many processes, are therefore as many as guesses made one by one.
+Whoever signs in from an address that he has signed in from before has a count of his own there, so that
 strangers who guess at his password lock out strangers.
 """
 
@@ -26,7 +26,7 @@ class Attempt:
     known: bool
     """Whether the user has signed in from this address before."""
 
-    source: str
+    source: str | None
     let_in: bool
     """False: the user is locked out here. Whatever is shown is not looked at."""
 
@@ -46,14 +46,17 @@ class Attempt:
 async def count(
     connection: Connection, tenant_id: int, user_id: UUID | None, address: str | None, at: datetime
 ) -> Attempt:
-    """Counts one attempt. Locks the address's row, then the user's. An address that is locked out counts nothing."""
+    """Counts one attempt. Locks the address's row, then the user's.
+
+    An address that is locked out counts for nobody.
+    """
     source = policy.source(address)
-    tries = await store.lock_address_tries(connection, tenant_id, source, at)
-    if tries.locked_at(at):
-        return Attempt(tenant_id, user_id, False, source, False, False, tries.locked_until)
-    await store.set_address_tries(
-        connection, tenant_id, source, tries.after_one_more(at, allowed=policy.ADDRESS_FAILURES)
-    )
+    if source is not None:
+        tries = await store.lock_address_tries(connection, tenant_id, source, at)
+        if tries.locked_at(at):
+            return Attempt(tenant_id, user_id, False, source, False, False, tries.locked_until)
+        tries = tries.after_one_more(at, allowed=policy.ADDRESS_FAILURES)
+        await store.set_address_tries(connection, tenant_id, source, tries)
     if user_id is None:
         return Attempt(tenant_id, None, False, source, True, False, None)
     known = await store.address_is_known(connection, tenant_id, user_id, address, at - policy.KNOWN_FOR)
@@ -70,25 +73,14 @@ async def give_back(connection: Connection, attempt: Attempt, at: datetime, *, f
 
     A success forgives the user, never the address: one account of one's own would make guessing free.
     """
-    tries = await store.lock_address_tries(connection, attempt.tenant_id, attempt.source, at)
-    await store.set_address_tries(
-        connection,
-        attempt.tenant_id,
-        attempt.source,
-        tries.with_one_less(allowed=policy.ADDRESS_FAILURES),
-    )
-    if attempt.user_id is None:
-        return
-    if forgive:
-        await store.forgive_user(connection, attempt.tenant_id, attempt.user_id, known=attempt.known)
-        return
-    tries = await store.lock_user_tries(
-        connection, attempt.tenant_id, attempt.user_id, known=attempt.known, at=at
-    )
-    await store.set_user_tries(
-        connection,
-        attempt.tenant_id,
-        attempt.user_id,
-        tries.with_one_less(allowed=policy.USER_FAILURES),
-        known=attempt.known,
-    )
+    tenant_id, user_id, known = attempt.tenant_id, attempt.user_id, attempt.known
+    if attempt.source is not None:
+        tries = await store.lock_address_tries(connection, tenant_id, attempt.source, at)
+        tries = tries.with_one_less()
+        await store.set_address_tries(connection, tenant_id, attempt.source, tries)
+    if user_id is not None and forgive:
+        await store.forgive_user(connection, tenant_id, user_id, known=known)
+    elif user_id is not None:
+        tries = await store.lock_user_tries(connection, tenant_id, user_id, known=known, at=at)
+        tries = tries.with_one_less()
+        await store.set_user_tries(connection, tenant_id, user_id, tries, known=known)

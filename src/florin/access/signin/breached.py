@@ -1,4 +1,4 @@
-"""An operator's own list of breached passwords, searched where it lies: tens of gigabytes are no more work than one.
+"""An operator's own list of breached passwords, searched where it lies: 40 GB are no more work than one.
 
 The file is what Have I Been Pwned's downloader writes: one SHA-1 in hexadecimal per line, in order, with or
 without `:count` behind it. Lines may differ in length, so the search goes by bytes and looks for the line's

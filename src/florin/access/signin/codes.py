@@ -1,8 +1,8 @@
 """Codes that are sent: asked for, written, sent after the commit, and taken.
 
-Whoever asks learns nothing of whether there is such a user: what he waits for is the same for everybody, and the
-rest is done in the background. Quotas of the login and of the address bound everybody alike and say so; the user's
-own quota, which two logins may share, does so silently.
+Whoever asks learns nothing of whether there is such a user: what he waits for is the same for everybody, and
+the rest is done in the background. Quotas of the login and of the address bound everybody alike and say so;
+the user's own quota, which two logins may share, does so silently.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ async def request(
     purpose: Purpose,
     channel: Channel | None = None,
 ) -> UUID:
-    """Sends a code to whoever has this login, if anybody has it and it may be sent. The code's id, in any case.
+    """Sends a code to whoever has this login, if anybody has and policy lets it. The code's id, in any case.
 
     For signing in none is sent to users who need a second factor: a code alone would be their only one.
 
@@ -79,7 +79,7 @@ async def request(
             keys,
             {
                 (Quota.DESTINATION, given.subject.hex()),
-                (Quota.ADDRESS, policy.source(visitor.address)),
+                (Quota.ADDRESS, policy.source(visitor.address) or given.subject.hex()),
             },
             at,
         )
@@ -177,9 +177,7 @@ async def _write_and_send(
             await store.code_sent(connection, books.tenant_id, wanted.id, sent_at, failure)
             after = {"purpose": wanted.purpose, "channel": channel, "failure": failure}
             action = "code_not_sent" if failure else "code_sent"
-            await store.record(
-                connection, books.tenant_id, action, "user", str(account.id), after
-            )
+            await store.record(connection, books.tenant_id, action, "user", str(account.id), after)
 
 
 def _message(books: Books, wanted: Wanted, channel: Channel, to: str, code: str) -> Message:

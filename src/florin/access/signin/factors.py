@@ -1,6 +1,6 @@
 """Second factors: codes of an authenticator app, recovery codes, and codes that were sent.
 
-Everything here runs in the caller's transaction, which commits also when a code was wrong: the attempt counts.
+Everything here runs in the caller's transaction, which commits also when a code is wrong: attempts count.
 """
 
 import hmac
@@ -104,11 +104,23 @@ def code_digest(keys: TenantKeys, code_id: UUID, code: str) -> bytes:
 
 
 async def compare_code(
-    connection: Connection, keys: TenantKeys, code_id: UUID, purpose: Purpose, typed: str, at: datetime
+    connection: Connection,
+    keys: TenantKeys,
+    code_id: UUID,
+    purpose: Purpose,
+    typed: str,
+    at: datetime,
+    *,
+    of: UUID | None = None,
 ) -> Code | None:
-    """The code's row, locked, if it can still be tried and what was typed is right. Counts the attempt."""
+    """The code's row, locked, if it can still be tried and what was typed is right. Counts the attempt.
+
+    `of`: the only user whose code it may be.
+    """
     code = await store.lock_code(connection, keys.tenant_id, code_id)
     if code is None or code.purpose is not purpose or not code.open_at(at):
+        return None
+    if of is not None and code.user_id != of:
         return None
     await store.count_code(connection, keys.tenant_id, code_id)
     right = hmac.compare_digest(code.digest, code_digest(keys, code_id, plain(typed)))
@@ -116,10 +128,17 @@ async def compare_code(
 
 
 async def take_code(
-    connection: Connection, keys: TenantKeys, code_id: UUID, purpose: Purpose, typed: str, at: datetime
+    connection: Connection,
+    keys: TenantKeys,
+    code_id: UUID,
+    purpose: Purpose,
+    typed: str,
+    at: datetime,
+    *,
+    of: UUID | None = None,
 ) -> Code | None:
     """The same, and uses the code up."""
-    code = await compare_code(connection, keys, code_id, purpose, typed, at)
+    code = await compare_code(connection, keys, code_id, purpose, typed, at, of=of)
     if code is None or not await store.use_code(connection, keys.tenant_id, code_id, at):
         return None
     return code
@@ -138,8 +157,8 @@ async def take_second_factor(
     if code_id is not None:
         if account.code_channel is None or Method(account.code_channel) not in factors:
             return None
-        code = await take_code(connection, keys, code_id, Purpose.SECOND_FACTOR, typed, at)
-        return Method(code.channel) if code is not None and code.user_id == account.id else None
+        code = await take_code(connection, keys, code_id, Purpose.SECOND_FACTOR, typed, at, of=account.id)
+        return None if code is None else Method(code.channel)
     if Method.TOTP in factors and await take_totp(connection, keys, account, typed, at):
         return Method.TOTP
     if Method.RECOVERY in factors and await take_recovery_code(connection, keys, account.id, typed, at):

@@ -1,16 +1,16 @@
 """Signing in as data: who somebody is before it is proved, codes, challenges, and what comes out. No I/O."""
 
-from base64 import urlsafe_b64encode
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from re import compile as regular
-from secrets import token_bytes
 from typing import Final
 from uuid import UUID
 
+from florin.access import model as access_model
+from florin.access.model import base36, fresh_secret
 from florin.access.senders import Channel
 from florin.access.sessions.model import TokenPair
 from florin.kernel.provenance import Provenance
@@ -28,9 +28,7 @@ MAY_SIGN_IN: Final = ("INVITED", "ACTIVE")
 ANONYMOUS: Final = "anonymous"
 """The actor of whoever has not proved who he is."""
 
-_TOKEN_BYTES: Final = 32
-_TOKEN: Final = regular(r"fl_ch_([1-9][0-9]{0,9})_[A-Za-z0-9_-]{43}")
-_MAX_TENANT: Final = 2**31 - 1
+_TOKEN: Final = re.compile(r"fl_ch_([1-9a-z][0-9a-z]{0,5})_[A-Za-z0-9_-]{43}")
 
 
 class Purpose(StrEnum):
@@ -112,7 +110,7 @@ class Account:
 
     @property
     def second_factors(self) -> tuple[Method, ...]:
-        """What ends his challenges. With an authenticator app, codes that are sent do not: they are weaker."""
+        """What ends his challenges. With an authenticator app, codes that are sent do not: they are weak."""
         if self.totp:
             return (Method.TOTP, Method.RECOVERY)
         return () if self.code_channel is None else (Method(self.code_channel), Method.RECOVERY)
@@ -227,16 +225,14 @@ class Proof:
 
 
 def new_challenge_token(tenant_id: int) -> str:
-    """`fl_ch_<tenant>_` and 43 characters for 32 random bytes: it is looked up in the tenant's own context."""
-    secret = urlsafe_b64encode(token_bytes(_TOKEN_BYTES)).rstrip(b"=").decode()
-    return f"fl_ch_{tenant_id}_{secret}"
+    """`fl_ch_<tenant>_` and 43 characters for 32 random bytes, looked up in the tenant's own context."""
+    return f"fl_ch_{base36(tenant_id)}_{fresh_secret()}"
 
 
 def tenant_of(token: str) -> int | None:
     """The tenant that a challenge's token names; None: it is none."""
     match = _TOKEN.fullmatch(token)
-    tenant_id = 0 if match is None else int(match[1])
-    return tenant_id if 0 < tenant_id <= _MAX_TENANT else None
+    return None if match is None else access_model.tenant_of(match[1])
 
 
 def digest(token: str) -> bytes:

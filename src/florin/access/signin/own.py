@@ -48,13 +48,7 @@ class Profile:
     second_factor_demanded: bool
 
 
-SECOND: frozenset[Method] = frozenset({Method.TOTP, Method.RECOVERY, Method.SMS, Method.EMAIL})
-"""Proofs that are second factors."""
-
-
-async def me(
-    room: SignIn, tenant_id: int, user_id: UUID, visitor: Visitor, session_id: UUID | None
-) -> Me:
+async def me(room: SignIn, tenant_id: int, user_id: UUID, visitor: Visitor, session_id: UUID | None) -> Me:
     """Who is signed in. Raises UserNotFound: deleted since."""
     books = await room.books_of(tenant_id)
     async with room.database.tenant(tenant_id) as connection:
@@ -102,9 +96,7 @@ async def change_password(room: SignIn, mine: Me, *, present: str, new: str) -> 
     room.sessions.changed(tenant_id)
 
 
-async def prove(
-    room: SignIn, mine: Me, proof: Proof, *, allowed: frozenset[Method] | None = None
-) -> Method:
+async def prove(room: SignIn, mine: Me, proof: Proof, *, allowed: frozenset[Method] | None = None) -> Method:
     """How the proof has shown anew who the user is. It counts as an attempt to sign in.
 
     Args:
@@ -146,8 +138,10 @@ async def _taken(connection: Connection, room: SignIn, mine: Me, proof: Proof) -
         right = await factors.take_recovery_code(connection, keys, account.id, proof.recovery_code, at)
         return Method.RECOVERY if right else None
     if proof.code_id is not None and proof.code is not None:
-        code = await factors.take_code(connection, keys, proof.code_id, Purpose.STEP_UP, proof.code, at)
-        return Method(code.channel) if code is not None and code.user_id == account.id else None
+        code = await factors.take_code(
+            connection, keys, proof.code_id, Purpose.STEP_UP, proof.code, at, of=account.id
+        )
+        return None if code is None else Method(code.channel)
     return None
 
 
@@ -166,9 +160,7 @@ async def enrol_totp(room: SignIn, mine: Me, proof: Proof) -> TotpSecret:
     made = factors.new_secret(label, mine.books.name)
     sealed = factors.seal_secret(keys, mine.account.id, made.secret)
     async with room.database.tenant(mine.books.tenant_id) as connection:
-        if not await store.put_secret(
-            connection, mine.books.tenant_id, mine.account.id, sealed, room.now()
-        ):
+        if not await store.put_secret(connection, mine.books.tenant_id, mine.account.id, sealed, room.now()):
             raise SecondFactorOn
     return made
 
@@ -202,7 +194,7 @@ async def confirm_totp(room: SignIn, mine: Me, typed: str) -> list[str]:
 
 
 async def disable_totp(room: SignIn, mine: Me, proof: Proof) -> None:
-    """Turns the app off, with a code of it or a recovery code. Recovery codes end with the last second factor.
+    """Turns the app off, by a code of it or a recovery code. Recovery codes end with the last second factor.
 
     Raises:
         SecondFactorMissing: there is none.
@@ -223,7 +215,7 @@ async def disable_totp(room: SignIn, mine: Me, proof: Proof) -> None:
 async def choose_code_channel(
     room: SignIn, mine: Me, channel: Channel | None, proof: Proof
 ) -> list[str] | None:
-    """Codes that are sent, as a second factor: where to, or (None) no more. Recovery codes with the first one.
+    """Codes that are sent, as a second factor: where to, or (None) no more. Recovery codes with the first.
 
     Raises:
         ContactNotVerified: the address or number is not proved to be the user's.
@@ -235,7 +227,7 @@ async def choose_code_channel(
         await _check_dispensable(room, mine, other=account.totp)
     elif not account.verified(channel):
         raise ContactNotVerified(param="channel")
-    await prove(room, mine, proof, allowed=SECOND if account.second_factors else None)
+    await prove(room, mine, proof, allowed=frozenset(account.second_factors) or None)
     keys, at = await room.vault.of(mine.books.tenant_id), room.now()
     async with room.database.tenant(mine.books.tenant_id) as connection:
         await store.set_code_channel(connection, keys.tenant_id, account.id, channel, at)
@@ -255,12 +247,10 @@ async def renew_recovery_codes(room: SignIn, mine: Me, proof: Proof) -> list[str
     """
     if not mine.account.second_factors:
         raise SecondFactorMissing
-    await prove(room, mine, proof, allowed=SECOND)
+    await prove(room, mine, proof, allowed=frozenset(mine.account.second_factors))
     keys, at = await room.vault.of(mine.books.tenant_id), room.now()
     async with room.database.tenant(mine.books.tenant_id) as connection:
-        await store.record(
-            connection, keys.tenant_id, "recovery_codes_renewed", "user", str(mine.account.id)
-        )
+        await store.record(connection, keys.tenant_id, "recovery_codes_renewed", "user", str(mine.account.id))
         return await factors.fresh_recovery_codes(connection, keys, mine.account.id, at)
 
 
@@ -279,8 +269,8 @@ async def verify_contact(room: SignIn, mine: Me, code_id: UUID, typed: str) -> C
     keys = await room.vault.of(tenant_id)
     async with room.database.tenant(tenant_id) as connection:
         for purpose in (Purpose.VERIFY_EMAIL, Purpose.VERIFY_PHONE):
-            code = await factors.take_code(connection, keys, code_id, purpose, typed, at)
-            if code is not None and code.user_id == mine.account.id:
+            code = await factors.take_code(connection, keys, code_id, purpose, typed, at, of=mine.account.id)
+            if code is not None:
                 await store.verify_contact(
                     connection, tenant_id, code.user_id, code.channel, code.destination, at
                 )
@@ -291,9 +281,7 @@ async def verify_contact(room: SignIn, mine: Me, code_id: UUID, typed: str) -> C
 async def _check_dispensable(room: SignIn, mine: Me, *, other: bool) -> None:
     demanding = await room.demanding(mine.books)
     async with room.database.tenant(mine.books.tenant_id) as connection:
-        if not other and await room.demands_second_factor(
-            connection, mine.books, mine.account.id, demanding
-        ):
+        if not other and await room.demands_second_factor(connection, mine.books, mine.account.id, demanding):
             raise SecondFactorDemanded
 
 

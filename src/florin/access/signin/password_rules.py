@@ -1,11 +1,11 @@
-"""What a password has to be: long, and not one that is guessed first. No composition rules (NIST SP 800-63B-4).
+"""What a password has to be: long, and not one that is guessed first. No composition rules.
 
-Each rule that can be broken has a name, which the refusal tells.
+NIST SP 800-63B-4, 3.1.1.2. Each rule that can be broken has a name, which the refusal tells.
 """
 
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Final, Literal, NamedTuple
@@ -21,7 +21,16 @@ MIN_LENGTH: Final = 12
 
 MAX_LENGTH: Final = 128
 
-Rule = Literal["too_short", "too_long", "control_character", "holds_own_words", "common", "easily_guessed", "breached", "used_before"]
+Rule = Literal[
+    "too_short",
+    "too_long",
+    "control_character",
+    "holds_own_words",
+    "common",
+    "easily_guessed",
+    "breached",
+    "used_before",
+]
 
 _PRODUCT: Final = "florin"
 _SHORTEST_WORD: Final = 4
@@ -43,30 +52,36 @@ class Broken(NamedTuple):
     detail: str
 
 
-def broken_rule(password: str, own_words: Iterable[str], breached: BreachedList | None = None) -> Broken | None:
-    """The first rule that the password breaks; None: it may be used. Takes some milliseconds: call it in a thread.
+def broken_rule(
+    password: str, own_words: Iterable[str], breached: BreachedList | None = None
+) -> Broken | None:
+    """The first rule that the password breaks; None: it may be used. Takes milliseconds: call it in a thread.
 
     Args:
-        own_words: the user's name, user name, address, number; the tenant's code and name. Not within the password.
+        own_words: the user's name, user name, address and number, the tenant's code and name: none of them
+            may stand within the password.
     """
-    password = normal(password)
+    return next(_broken_rules(normal(password), own_words, breached), None)
+
+
+def _broken_rules(password: str, own_words: Iterable[str], breached: BreachedList | None) -> Iterator[Broken]:
+    """Cheap ones first."""
     if len(password) < MIN_LENGTH:
-        return Broken("too_short", f"has {len(password)} characters; {MIN_LENGTH} are needed")
+        yield Broken("too_short", f"has {len(password)} characters; {MIN_LENGTH} are needed")
     if len(password) > MAX_LENGTH:
-        return Broken("too_long", f"has {len(password)} characters; {MAX_LENGTH} are the most")
+        yield Broken("too_long", f"has {len(password)} characters; {MAX_LENGTH} are the most")
     if any(not character.isprintable() for character in password):
-        return Broken("control_character", "has a character that cannot be typed")
+        yield Broken("control_character", "has a character that cannot be typed")
     folded = password.casefold()
     words = sorted({word for text in (*own_words, _PRODUCT) for word in _words(text)})
     if any(word in folded for word in words):
-        return Broken("holds_own_words", "holds your name, your address, the tenant's name or the product's")
+        yield Broken("holds_own_words", "holds your name, your address, the tenant's name or the product's")
     if folded in _common():
-        return Broken("common", "is one of the most common passwords")
+        yield Broken("common", "is one of the most common passwords")
+    if breached is not None and password in breached:
+        yield Broken("breached", "is known from a breach elsewhere")
     if _score(password, words) < _LEAST_SCORE:
-        return Broken("easily_guessed", "is easily guessed: three or four random words are not")
-    if breached is not None and (password in breached):
-        return Broken("breached", "is known from a breach elsewhere")
-    return None
+        yield Broken("easily_guessed", "is easily guessed: three or four random words are not")
 
 
 def refuse(broken: Broken, param: str) -> PasswordRefused:

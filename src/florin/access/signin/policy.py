@@ -50,18 +50,22 @@ class Tries:
             locked_until = at + min(FIRST_LOCK * 2**doublings, LONGEST_LOCK)
         return Tries(failures, at, locked_until)
 
-    def with_one_less(self, *, allowed: int) -> "Tries":
-        """When an attempt that was counted has succeeded. A lock stays that others' failures have made."""
-        failures = max(0, self.failures - 1)
-        return replace(
-            self, failures=failures, locked_until=self.locked_until if failures >= allowed else None
-        )
+    def with_one_less(self) -> "Tries":
+        """When an attempt that was counted has succeeded. It opens the lock, which it may have made itself.
+
+        Where one failure more would lock, the attempt has locked out all others while it lasted: what is
+        opened here was not made by them.
+        """
+        return replace(self, failures=max(0, self.failures - 1), locked_until=None)
 
 
-def source(address: str | None) -> str:
-    """What failures of an address are counted under: itself; of IPv6 the network, of which hosts have many."""
+def source(address: str | None) -> str | None:
+    """What failures of an address are counted under: itself; of IPv6 the network, of which a host has many.
+
+    None: there is no address (a Unix socket, whose other side forwards none), so nothing is counted by it.
+    """
     if address is None:
-        return "none"
+        return None
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, _IPV6_PREFIX), strict=False))

@@ -152,9 +152,7 @@ async def send_challenge_code(room: SignIn, visitor: Visitor, token: str) -> UUI
         raise ChallengeFailed
     if account.totp or account.code_channel is None:
         raise ContactNotVerified
-    return await codes.request_own(
-        room, visitor, books, account, Purpose.SECOND_FACTOR, account.code_channel
-    )
+    return await codes.request_own(room, visitor, books, account, Purpose.SECOND_FACTOR, account.code_channel)
 
 
 async def sign_in_by_code(
@@ -219,9 +217,7 @@ async def reset_password(
     async with room.database.tenant(books.tenant_id) as connection:
         attempt = await attempts.count(connection, books.tenant_id, None, visitor.address, at)
         if attempt.let_in:
-            found = await factors.compare_code(
-                connection, keys, code_id, Purpose.RESET_PASSWORD, code, at
-            )
+            found = await factors.compare_code(connection, keys, code_id, Purpose.RESET_PASSWORD, code, at)
         if found is not None:
             account = await store.account(connection, books.tenant_id, found.user_id)
             await attempts.give_back(connection, attempt, at, forgive=False)
@@ -251,12 +247,11 @@ async def _go_on(
     async with room.database.tenant(
         books.tenant_id, by=visitor.provenance(encode_id("user", account.id))
     ) as connection:
-        purpose = ChallengePurpose.VERIFY
-        if not account.second_factors:
-            if not await room.demands_second_factor(connection, books, account.id, demanding):
-                purpose = None
-            else:
-                purpose = ChallengePurpose.ENROL
+        purpose: ChallengePurpose | None = None
+        if account.second_factors:
+            purpose = ChallengePurpose.VERIFY
+        elif await room.demands_second_factor(connection, books, account.id, demanding):
+            purpose = ChallengePurpose.ENROL
         if purpose is not None:
             token = model.new_challenge_token(books.tenant_id)
             challenge = Challenge(

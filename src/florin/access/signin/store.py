@@ -1,6 +1,7 @@
 """The only caller of queries.sql. Every function runs in the caller's transaction."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -29,14 +30,17 @@ async def books(connection: Connection, tenant_id: int) -> Books | None:
     if row is None:
         return None
     name, country, status = await _queries.books_details(connection, tenant_id=tenant_id)
-    return Books(*row, name=name, country=country, active=status == "ACTIVE")
+    id, code, live = row
+    return Books(id, code, live, name, country, status == "ACTIVE")
 
 
 def _account(row: Sequence[Any] | None) -> Account | None:
     if row is None:
         return None
-    *fields, channel = row
-    return Account(*fields, code_channel=None if channel is None else Channel(channel))
+    found = Account(*row)
+    if found.code_channel is None:
+        return found
+    return replace(found, code_channel=Channel(found.code_channel))
 
 
 async def find_account(
@@ -94,7 +98,14 @@ async def rehash_password(
 
 
 async def remember_password(
-    connection: Connection, tenant_id: int, user_id: UUID, id: UUID, password_hash: str, *, keep: int, at: datetime
+    connection: Connection,
+    tenant_id: int,
+    user_id: UUID,
+    id: UUID,
+    password_hash: str,
+    *,
+    keep: int,
+    at: datetime,
 ) -> None:
     """Keeps the hash of a password that is replaced, and no more than `keep` of them."""
     await _queries.insert_former_password(
@@ -176,9 +187,7 @@ async def forgive_user(
     connection: Connection, tenant_id: int, user_id: UUID, *, known: bool | None = None
 ) -> int:
     """No failures any more. Returns how many rows changed by it."""
-    return int(
-        await _queries.forgive_user(connection, tenant_id=tenant_id, user_id=user_id, known=known)
-    )
+    return int(await _queries.forgive_user(connection, tenant_id=tenant_id, user_id=user_id, known=known))
 
 
 async def lock_address_tries(connection: Connection, tenant_id: int, address: str, at: datetime) -> Tries:
@@ -305,9 +314,7 @@ async def code_sent(
     await _queries.code_sent(connection, tenant_id=tenant_id, id=id, sent_at=sent_at, failure=failure)
 
 
-async def lock_quota(
-    connection: Connection, tenant_id: int, subject: bytes, at: datetime
-) -> list[datetime]:
+async def lock_quota(connection: Connection, tenant_id: int, subject: bytes, at: datetime) -> list[datetime]:
     """When a subject asked for codes, locked."""
     row = await _queries.lock_quota(connection, tenant_id=tenant_id, subject=subject, now=at)
     return list(row[0])
@@ -350,9 +357,7 @@ async def set_code_channel(
     connection: Connection, tenant_id: int, user_id: UUID, channel: Channel | None, at: datetime
 ) -> None:
     """Where codes are sent as a second factor."""
-    await _queries.set_code_channel(
-        connection, tenant_id=tenant_id, user_id=user_id, channel=channel, now=at
-    )
+    await _queries.set_code_channel(connection, tenant_id=tenant_id, user_id=user_id, channel=channel, now=at)
 
 
 async def replace_recovery_codes(

@@ -43,6 +43,10 @@ class MovableClock:
     def __call__(self) -> datetime:
         return self.at
 
+    def timestamp(self) -> float:
+        """Seconds since 1970."""
+        return self.at.timestamp()
+
     def move(self, by: timedelta) -> None:
         self.at += by
 
@@ -112,13 +116,13 @@ def make_room(database: Database, tenancy: Tenancy, outbox: Outbox, clock: Movab
 
     def make() -> SignIn:
         sessions = process(database).sessions
-        sessions._clock = lambda: clock.at.timestamp()
+        sessions._clock = clock.timestamp
         room = SignIn(
             database,
             Vault(database, RING),
             tenancy,
             sessions,
-            Senders({channel: outbox for channel in Channel}),
+            Senders(dict.fromkeys(Channel, outbox)),
             SETTINGS,
             clock=clock,
         )
@@ -160,9 +164,9 @@ def make_user(room: SignIn, twins: Twins) -> MakeUser:
         async with room.database.tenant(tenant.tenant_id) as connection:
             person = await room.vault.new_person(connection, tenant.tenant_id, "user")
             await connection.execute(
-                "INSERT INTO access.users (tenant_id, id, person_id, partner_id, status, user_name, name_sealed,"
-                " email_sealed, email_index, phone_sealed, phone_index, password_hash, password_changed_at,"
-                " created_at, created_by, updated_at)"
+                "INSERT INTO access.users (tenant_id, id, person_id, partner_id, status, user_name,"
+                " name_sealed, email_sealed, email_index, phone_sealed, phone_index, password_hash,"
+                " password_changed_at, created_at, created_by, updated_at)"
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'test', %s)",
                 (
                     *(tenant.tenant_id, user.id, person.id, partner_id, status, user.user_name),

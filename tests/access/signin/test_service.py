@@ -20,6 +20,7 @@ from florin.access.signin.errors import (
 )
 from florin.access.signin.model import Challenged, ChallengePurpose, Method, Purpose, SignedIn
 from florin.access.signin.room import SignIn
+from florin.kernel.ids import encode_id
 from florin.kernel.settings import Settings
 from florin.tenancy import configuration
 from florin.tenancy.model import SettingType
@@ -74,11 +75,12 @@ async def test_a_user_signs_in_by_name_address_or_number_however_they_are_writte
         answer = await attempt(room, ann, login=login)
         assert isinstance(answer, SignedIn)
         assert answer.tokens.access_token.count(".") == 2
+        session_id = answer.tokens.session_id
     async with room.database.tenant(ann.tenant.tenant_id) as connection:
         row = await (
             await connection.execute(
                 "SELECT methods, address FROM access.sessions WHERE tenant_id = %s AND id = %s",
-                (ann.tenant.tenant_id, answer.tokens.session_id),
+                (ann.tenant.tenant_id, session_id),
             )
         ).fetchone()
     assert row == (["pwd"], "198.51.100.7")
@@ -132,24 +134,30 @@ async def test_whatever_is_wrong_looks_alike_and_costs_one_hash(room: SignIn, ma
     assert len(seen) == 1
 
 
-async def test_an_unknown_user_takes_as_long_as_a_wrong_password(make_room: MakeRoom, ann: User) -> None:
-    room = make_room()
+async def test_an_unknown_user_takes_as_long_as_a_wrong_password(room: SignIn, make_user: MakeUser) -> None:
     room.hasher = CountingHasher(
         Settings(argon2_memory_kib=19 * 1024, argon2_iterations=2, argon2_lanes=1, password_hashes_at_once=1)
     )
+    ann = await make_user()
 
     async def took(login: str) -> float:
+        async with room.database.tenant(ann.tenant.tenant_id) as connection:
+            await store.forgive_user(connection, ann.tenant.tenant_id, ann.id)
         began = perf_counter()
         with pytest.raises(SignInFailed):
             await attempt(room, ann, "wrong", login=login, visitor=visitor(None))
         return perf_counter() - began
 
-    unknown, known = [], []
-    for number in range(15):  # in turn, so that whatever else the machine does meets both
-        unknown.append(await took(f"nobody.{number}"))
-        known.append(await took(ann.user_name))
-    ratio = median(unknown) / median(known)
-    assert 0.6 < ratio < 1.6, (median(unknown), median(known))
+    ratios = []
+    for number in range(3):  # in turn, so that whatever else the machine does meets both
+        unknown, known = [], []
+        for again in range(15):
+            unknown.append(await took(f"nobody.{number}.{again}"))
+            known.append(await took(ann.user_name))
+        ratios.append(median(unknown) / median(known))
+        if 0.8 < ratios[-1] < 1.25:
+            return
+    raise AssertionError(ratios)
 
 
 async def test_a_tenant_that_is_not_active_says_so_only_to_whoever_has_the_password(
@@ -321,7 +329,7 @@ async def test_a_challenge_takes_five_attempts_and_five_minutes(
 async def test_wrong_codes_of_the_app_lock_out_although_the_password_is_right_each_time(
     room: SignIn, ann: User, clock: MovableClock
 ) -> None:
-    app, _ = await with_app(room, ann)
+    await with_app(room, ann)
     clock.move(timedelta(minutes=1))
     for _ in range(policy.USER_FAILURES):
         token = await challenge_of(room, ann)
@@ -571,8 +579,6 @@ async def test_the_audit_log_tells_of_sign_ins_and_of_failures_and_holds_nothing
     await fail(room, ann, 1, login="planted.login@shop.example")
     await attempt(room, ann)
     log = [entry for entry in await log_of(room, ann.tenant.tenant_id) if "sign" in entry[1]]
-    from florin.kernel.ids import encode_id
-
     assert log == [
         ("anonymous", "sign_in_failed", str(ann.id)),
         ("anonymous", "sign_in_failed", "unknown"),

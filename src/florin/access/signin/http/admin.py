@@ -31,8 +31,8 @@ async def unlock_user(call: Write, user_id: UserId) -> Response:
     responses=problems(404),
 )
 async def reset_second_factor(call: Write, user_id: UserId) -> Response:
-    """For whoever has lost the phone and the recovery codes. All sessions end. Whoever's roles demand a second
-    factor sets another up at the next sign-in. Twice is as once.
+    """For whoever has lost the phone and the recovery codes. All sessions end. Whoever's roles demand a
+    second factor sets another up at the next sign-in. Twice is as once.
     """
     account = await _reachable(call, user_id)
     await admin.reset_second_factor(call.rooms[SignIn], call.tenant_id, account)

@@ -65,8 +65,8 @@ class ChallengedShown(BaseModel):
     """The password is right; the second factor is wanted."""
 
     status: Literal["mfa_required", "mfa_enrolment_required"] = Field(
-        description="`mfa_enrolment_required`: your roles demand a second factor and there is none. Set one up "
-        "with the challenge, then answer it."
+        description="`mfa_enrolment_required`: your roles demand a second factor and there is none. Set one "
+        "up with the challenge, then answer it."
     )
     challenge: ChallengeToken
     expires_in: int = Field(description="Seconds.")
@@ -114,9 +114,9 @@ class PasswordReset(CodeGiven):
 
 @router.post("/sign-in", summary="Sign in", responses=problems())
 async def sign_in(call: Stranger, body: SignInGiven) -> SignedInShown | ChallengedShown:
-    """Begins a session with a password, or asks for the second factor. Unknown users, wrong passwords and users
-    who are locked out or suspended get the same answer. After five wrong passwords in a row a user is locked
-    out for a minute, then for twice as long with each one more, up to an hour.
+    """Begins a session with a password, or asks for the second factor. Unknown users, wrong passwords and
+    users who are locked out or suspended get the same answer. After five wrong passwords in a row a user is
+    locked out for a minute, then for twice as long with each one more, up to an hour.
     """
     answer = await service.sign_in(
         call.rooms[SignIn],
@@ -131,7 +131,7 @@ async def sign_in(call: Stranger, body: SignInGiven) -> SignedInShown | Challeng
 
 @router.post("/challenge", summary="Answer a challenge", responses=problems())
 async def answer_challenge(call: Stranger, body: ChallengeAnswer) -> SignedInShown:
-    """Ends a sign-in with a code of the authenticator app, a recovery code, or a code that was sent. A challenge
+    """Ends a sign-in with a code of the authenticator app, a recovery code, or one that was sent. A challenge
     takes five attempts and holds for five minutes; a code of the app is taken once.
     """
     answer = await service.answer_challenge(
@@ -142,8 +142,8 @@ async def answer_challenge(call: Stranger, body: ChallengeAnswer) -> SignedInSho
 
 @router.post("/challenge/enrol", summary="Set up a second factor to sign in", responses=problems(409))
 async def enrol_to_sign_in(call: Stranger, body: ChallengeNamed) -> TotpSecretShown:
-    """The secret of an authenticator app, for a challenge with the status `mfa_enrolment_required`. Answer the
-    challenge with a code of the app. Asked for again, it is another secret.
+    """The secret of an authenticator app, for a challenge with the status `mfa_enrolment_required`. Answer
+    the challenge with a code of the app. Asked for again, it is another secret.
     """
     made = await service.enrol(call.rooms[SignIn], visitor_of(call), body.challenge)
     return TotpSecretShown(secret=made.secret, uri=made.uri)
@@ -158,7 +158,7 @@ async def send_challenge_code(call: Stranger, body: ChallengeNamed) -> CodeSent:
 
 @router.post("/codes", status_code=202, summary="Send a code", responses=problems())
 async def send_code(call: Stranger, body: CodeWanted) -> CodeSent:
-    """Sends six digits to whoever has this login: to sign in without a password, to set a forgotten password, or
+    """Sends six digits to whoever has this login: to sign in without a password, to set a forgotten one, or
     the first one of an invited user. The answer is the same when nobody has it. A code is good once, for ten
     minutes and five attempts; a login gets one a minute, five an hour, ten a day.
     """
@@ -192,9 +192,9 @@ async def sign_in_with_code(call: Stranger, body: CodeGiven) -> SignedInShown:
 
 @router.post("/password", status_code=204, summary="Set a forgotten password", responses=problems())
 async def reset_password(call: Stranger, body: PasswordReset) -> Response:
-    """Sets a password with a code for `reset_password`, and ends all sessions. 12 to 128 characters, no common
-    password, none that is easily guessed or known from a breach, none of the last four, and no name of yours or
-    the tenant's in it. A refused password leaves the code good.
+    """Sets a password with a code for `reset_password`, and ends all sessions. 12 to 128 characters, no
+    common password, none that is easily guessed or known from a breach, none of the last four, and no name of
+    yours or the tenant's in it. A refused password leaves the code good.
     """
     await service.reset_password(
         call.rooms[SignIn],

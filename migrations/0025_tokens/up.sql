@@ -15,7 +15,7 @@ CREATE TABLE access.signing_keys (
     revoked_reason  text,
     CONSTRAINT signing_keys_pkey PRIMARY KEY (kid),
     CONSTRAINT signing_keys_public_key_is_ed25519 CHECK (length(public_key) = 32),
-    CONSTRAINT signing_keys_time_runs_on CHECK (created_at <= signs_from AND signs_from <= signs_until),
+    CONSTRAINT signing_keys_time_runs_on CHECK (signs_from <= signs_until),
     CONSTRAINT signing_keys_revoked_by_somebody CHECK (
         (revoked_at IS NULL) = (revoked_by IS NULL) AND (revoked_at IS NULL) = (revoked_reason IS NULL)),
     CONSTRAINT signing_keys_revoked_sign_no_more CHECK (revoked_at IS NULL OR sealed IS NULL)

@@ -67,18 +67,14 @@ class Callers:
         presented = parse(bearer_of(headers))
         if presented is None:
             raise Unauthenticated
-        holder = await self._memory.holder(presented.digest, presented)
-        self.mark_used(holder)
-        return holder
+        return await self._memory.holder(presented.digest, presented)
 
     async def client(self, client: Client) -> Known[KeyHolder]:
         """What is known now of a client that a token names, or that has shown its secret."""
-        return self._judge(
-            client.tenant_id, client.live, await self._find_client.call(client.tenant_id, client)
-        )
+        return self._judge(client, await self._find_client.call(client.tenant_id, client))
 
-    def mark_used(self, holder: KeyHolder) -> None:
-        """Notes that a key was used, for `take_used`."""
+    def note_use(self, holder: KeyHolder) -> None:
+        """Remembers that a key was used, until `take_used`."""
         self._used.add((holder.tenant_id, holder.id))
 
     def forget(self, tenant_id: int | None) -> None:
@@ -95,19 +91,19 @@ class Callers:
 
     async def _fetch(self, presented: Presented) -> Known[KeyHolder]:
         found = await self._find.call(presented.tenant_id, presented)
-        return self._judge(presented.tenant_id, presented.live, found)
+        return self._judge(presented, found)
 
-    def _judge(self, tenant_id: int, live: bool, found: FoundKey | None) -> Known[KeyHolder]:
+    def _judge(self, asked: Presented | Client, found: FoundKey | None) -> Known[KeyHolder]:
         now = self._clock()
         expires_at = inf if found is None or found.expires_at is None else found.expires_at.timestamp()
         if found is None or found.revoked_at is not None or expires_at <= now:
-            return Known(tenant_id, None, None, inf, now + self._unknown_s)
+            return Known(asked.tenant_id, None, None, inf, now + self._unknown_s)
         holder = KeyHolder(
-            tenant_id=tenant_id,
+            tenant_id=asked.tenant_id,
             partner_id=found.partner_id,
             id=found.id,
             scopes=frozenset(found.scopes),
-            live=live,
+            live=asked.live,
             limits=found.limits,
         )
         refusal: type[Refusal] | None = None
@@ -115,4 +111,4 @@ class Callers:
             refusal = TenantNotActive
         elif found.partner_id is not None and found.partner_status != "ACTIVE":
             refusal = PartnerNotActive
-        return Known(tenant_id, holder, refusal, expires_at, now + self._fresh_s)
+        return Known(asked.tenant_id, holder, refusal, expires_at, now + self._fresh_s)

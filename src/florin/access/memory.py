@@ -3,7 +3,8 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Generic, TypeVar
 
 from florin.kernel.errors import Refusal, Unauthenticated
@@ -60,22 +61,37 @@ class Memory(Generic[Asked, Holder]):
             Refusal: the credential is right, and its owner may not call.
         """
         now = self._clock()
-        known = self._remembered(digest, now) or await self._look_up(digest, asked)
+        known = self._believed(digest, now) or await self._look_up(digest, asked)
         if known.holder is None or known.expires_at <= now:
             raise Unauthenticated
         if known.refusal is not None:
             raise known.refusal
         return known.holder
 
+    def remembered(self, digest: bytes) -> Holder | None:
+        """Who holds the credential, if that was looked up not long ago and he may call. Costs no query."""
+        now = self._clock()
+        known = self._believed(digest, now)
+        if known is None or known.expires_at <= now or known.refusal is not None:
+            return None
+        return known.holder
+
+    def has_known(self, digest: bytes) -> bool:
+        """Whether the credential was good when it was last looked up, however long ago."""
+        return digest in self.known
+
     def forget(self, tenant_id: int | None) -> None:
         """Looks a tenant's credentials up anew from now on; None: everybody's."""
         self._epoch += 1
         self.flying.clear()  # they may have read what has just changed
-        for memory in (self.known, self.unknown):
-            for digest in [d for d, k in memory.items() if tenant_id in (None, k.tenant_id)]:
-                del memory[digest]
+        for digest, known in self.known.items():
+            if tenant_id in (None, known.tenant_id):
+                # Kept, and not believed: whoever was let in before is no stranger who guesses.
+                self.known[digest] = replace(known, fresh_until=-inf)
+        for digest in [d for d, known in self.unknown.items() if tenant_id in (None, known.tenant_id)]:
+            del self.unknown[digest]
 
-    def _remembered(self, digest: bytes, now: float) -> Known[Holder] | None:
+    def _believed(self, digest: bytes, now: float) -> Known[Holder] | None:
         memory = self.known if digest in self.known else self.unknown
         known = memory.get(digest)
         if known is None or known.fresh_until <= now:

@@ -23,7 +23,7 @@ from florin.access.model import ApiKey, KeyKind, Limits, NewKey
 from florin.kernel.clock import now
 from florin.kernel.db import CONNECTION_LOST, Database
 from florin.kernel.errors import InvalidRequest, Unavailable
-from florin.kernel.http.call import Principal
+from florin.kernel.http.call import Principal, PrincipalKind
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
@@ -79,8 +79,12 @@ class Access:
     async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None = None) -> KeyHolder:
         """Whom a key or an access token speaks for: see `Callers` and `AccessTokens`."""
         if self.tokens is not None and b"." in headers.get(b"authorization", b""):  # keys have none
-            return await self.tokens.authenticate(bearer_of(headers))
-        return await self.callers.authenticate(headers)
+            holder = await self.tokens.authenticate(bearer_of(headers))
+        else:
+            holder = await self.callers.authenticate(headers)
+        if holder.kind is PrincipalKind.KEY:
+            self.callers.note_use(holder)
+        return holder
 
     def accept(self, tokens: "AccessTokens") -> None:
         """Lets in whoever shows an access token, too."""

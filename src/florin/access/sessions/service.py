@@ -274,16 +274,16 @@ async def owner_of(
 
     Args:
         partner_id: who asks is this partner's, and sees its users only.
-        units: who asks may in these units only, and sees users all of whose permissions lie in them.
+        units: who asks may in these units only, and sees users all of whose roles lie in them.
 
     Raises:
         UserNotFound: no such user within reach.
     """
     async with sessions.database.tenant(tenant_id) as connection:
-        found = await store.user(connection, tenant_id, user_id)
+        found = await store.user(connection, tenant_id, user_id, sessions.now())
     if found is None or (partner_id is not None and found.partner_id != partner_id):
         raise UserNotFound
-    if units is not None and (found.permissions or not found.units or not found.units <= units):
+    if units is not None and not (found.assigned_to and found.assigned_to <= units):
         raise UserNotFound
     return found
 

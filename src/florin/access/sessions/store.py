@@ -222,17 +222,16 @@ class Owner:
 
     partner_id: UUID | None
     permissions: frozenset[str]
-    units: frozenset[UUID]
-    """Where he has a role, with what is below."""
+    """In the whole tenant."""
+
+    assigned_to: frozenset[UUID | None]
+    """The business units where he has roles; None: the whole tenant."""
 
 
-async def user(connection: Connection, tenant_id: int, user_id: UUID) -> Owner | None:
+async def user(connection: Connection, tenant_id: int, user_id: UUID, now: datetime) -> Owner | None:
     """A user who is not deleted."""
-    row = await _queries.user(connection, tenant_id=tenant_id, user_id=user_id)
-    if row is None:
-        return None
-    partner_id, permissions, by_unit = row
-    return Owner(partner_id, frozenset(permissions or ()), frozenset(UUID(unit) for unit in by_unit or ()))
+    row = await _queries.user(connection, tenant_id=tenant_id, user_id=user_id, now=now)
+    return None if row is None else Owner(row[0], frozenset(row[1] or ()), frozenset(row[2]))
 
 
 async def forget_tokens(connection: Connection, tenant_id: int, before: datetime, limit: int) -> int:

@@ -78,11 +78,16 @@ def successor_begins(keys: Sequence[SigningKey], at: datetime, lifetime: timedel
     The first one signs at once. Every other is published for LEAD before.
     """
     if signing_at(keys, at) is None:
-        return at
+        return at_once(at)
     last = next(key for key in keys if key.signs_until is None and key.revoked_at is None)
     if at < last.signs_from + lifetime - LEAD:
         return None
     return max(last.signs_from + lifetime, at + LEAD)
+
+
+def at_once(at: datetime) -> datetime:
+    """From when a key signs that is needed now: processes whose clocks are behind must not need another."""
+    return at - LEEWAY
 
 
 def thumbprint(public_key: bytes) -> str:

@@ -22,6 +22,7 @@ from florin.access.signing.model import (
     LEEWAY,
     KeyState,
     SigningKey,
+    at_once,
     published_at,
     signing_at,
     successor_begins,
@@ -103,7 +104,7 @@ class SigningKeys:
         """
         key = signing_at(await self._read(_FRESH_S), self.now())
         if key is None:
-            await rotate_if_due(self, by="florin")
+            await rotate_if_due(self)
             key = signing_at(await self._read(0), self.now())
             assert key is not None, "a key was made just now, by us or by somebody else"
         return jwt.issue(claims, self.issuer, key.kid, await self._private_half(key))
@@ -152,7 +153,7 @@ def bound_to(kid: str) -> str:
     return f"signing_key:{kid}"
 
 
-async def rotate_if_due(keys: SigningKeys, *, by: str) -> SigningKey | None:
+async def rotate_if_due(keys: SigningKeys, *, by: str = "florin") -> SigningKey | None:
     """Makes the next key when its time has come, and forgets private halves that sign no more.
 
     Run it every hour or so, in as many processes as you like. None: nothing had to be made.
@@ -176,7 +177,7 @@ async def rotate(keys: SigningKeys, *, by: str) -> SigningKey:
         announced = next((key for key in present if key.state(at) is KeyState.ANNOUNCED), None)
         if announced is not None:
             return announced
-        begins = at if signing_at(present, at) is None else at + LEAD
+        begins = at_once(at) if signing_at(present, at) is None else at + LEAD
         made = await _make(keys, connection, house, present, at, begins, by)
     keys.tell()
     return made
@@ -206,7 +207,7 @@ async def revoke(keys: SigningKeys, kid: str, *, by: str, reason: str) -> Signin
         left = [one for one in present if one.kid != kid and one.revoked_at is None]
         signer = signing_at(left, at)
         if signer is None:
-            await _make(keys, connection, house, left, at, at, by)
+            await _make(keys, connection, house, left, at, at_once(at), by)
         elif all(one.signs_until is not None for one in left):
             await store.set_signs_until(connection, signer.kid, None)  # its successor is the one that fell
     log.warning("signing_key_revoked", kid=kid, by=by, reason=reason)
@@ -251,9 +252,11 @@ async def _make(
     by: str,
 ) -> SigningKey:
     """Writes a new key that signs from `begins`, until whichever is announced already does."""
-    private_key = Ed25519PrivateKey.generate()
-    public_key = private_key.public_key().public_bytes_raw()
-    kid = thumbprint(public_key)
+    kid = "-"
+    while kid.startswith("-"):  # or it would read as an option on the command line
+        private_key = Ed25519PrivateKey.generate()
+        public_key = private_key.public_key().public_bytes_raw()
+        kid = thumbprint(public_key)
     later = [key.signs_from for key in present if key.revoked_at is None and key.signs_from > begins]
     made = SigningKey(kid, public_key, at, by, begins, min(later, default=None))
     before = [key for key in present if key.revoked_at is None and key.signs_until is None]

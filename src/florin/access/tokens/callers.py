@@ -68,10 +68,15 @@ class TokenCallers:
         """
         if len(token) > MAX_TOKEN_BYTES:
             raise Unauthenticated
-        holder = await self._memory.holder(sha256(token.encode()).digest(), token)
-        if holder.kind is PrincipalKind.KEY:
-            self._callers.mark_used(holder)
-        return holder
+        return await self._memory.holder(_digest(token), token)
+
+    def remembered(self, token: str) -> KeyHolder | None:
+        """Whom it speaks for, if that was looked up not long ago and he may call. Costs no query."""
+        return None if len(token) > MAX_TOKEN_BYTES else self._memory.remembered(_digest(token))
+
+    def has_known(self, token: str) -> bool:
+        """Whether it was good when it was last looked up, however long ago."""
+        return len(token) <= MAX_TOKEN_BYTES and self._memory.has_known(_digest(token))
 
     def forget(self, tenant_id: int | None) -> None:
         """Looks a tenant's sessions and clients up anew from now on; None: everybody's."""
@@ -124,3 +129,7 @@ class TokenCallers:
 
     def _nobody(self, claims: Claims, now: float) -> Known[KeyHolder]:
         return Known(claims.tenant_id, None, None, inf, now + self._unknown_s)
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()

@@ -4,7 +4,14 @@ from typing import Any, Final
 
 import orjson
 
-from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound, TenantNotActive
+from florin.access.sessions.errors import SessionNotFound, UserNotFound
+from florin.access.signin.errors import (
+    ContactNotVerified,
+    PasswordRefused,
+    SecondFactorMissing,
+    SecondFactorOn,
+)
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -19,6 +26,7 @@ from florin.kernel.errors import (
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
+    UsersOnly,
 )
 from florin.kernel.http.problem import render
 from florin.ledger.bulk.errors import ImportInProgress, ImportNotFound
@@ -86,6 +94,19 @@ from florin.webhooks.errors import (
 _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
+    "getMe": UserNotFound,
+    "changePassword": UserNotFound,
+    "Totp": UserNotFound,
+    "CodeFactor": UserNotFound,
+    "RecoveryCodes": UserNotFound,
+    "sendOwnCode": UserNotFound,
+    "verifyContact": UserNotFound,
+    "unlockUser": UserNotFound,
+    "resetSecondFactor": UserNotFound,
+    "endUserSessions": UserNotFound,
+    "endUserSession": SessionNotFound,
+    "endOwnSession": SessionNotFound,
+    "listUserSessions": UserNotFound,
     "createRefund": PaymentNotFound,
     "createMonitor": AccountNotFound,
     "Monitor": MonitorNotFound,
@@ -123,6 +144,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
 """By operation id, or by what its name holds; the first that fits."""
 
 _CONFLICTS: Final[dict[str, type[Refusal]]] = {
+    "enrolToSignIn": SecondFactorOn,
+    "sendChallengeCode": ContactNotVerified,
+    "sendOwnCode": ContactNotVerified,
+    "Totp": SecondFactorMissing,
+    "CodeFactor": ContactNotVerified,
+    "RecoveryCodes": SecondFactorMissing,
     "createPayment": LedgerRefused,
     "confirmPayment": PaymentNotConfirmable,
     "capturePayment": PaymentNotCapturable,
@@ -156,7 +183,20 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "ApiKey": ApiKeyAlreadyRotated,
 }
 
+_PASSWORD_REFUSED: Final = PasswordRefused(
+    "password: the password is one of the most common passwords",
+    param="password",
+    errors=[
+        {
+            "param": "password",
+            "rule": "common",
+            "detail": "the password is one of the most common passwords",
+        }
+    ],
+)
+
 _BROKEN_RULES: Final[dict[str, Refusal]] = {
+    "resetPassword": _PASSWORD_REFUSED,
     "createRefund": RefundExceedsRemaining(
         "only 2100 minor units are left to refund", param="amount", remaining=2100
     ),
@@ -208,8 +248,7 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found = [IdempotencyKeyMissing()] if keyed else []
             found.append(MalformedRequest("the body is not JSON: Expecting value at character 11"))
         case 403:
-            scope = operation["security"][0]["key"][0]
-            found = [Forbidden(f"the key has no scope {scope}", scope=scope)]
+            found = [_forbidden(operation["security"])]
         case 404:
             found = [_NOT_FOUND[_key(_NOT_FOUND, name)]()]
         case 409:
@@ -220,6 +259,15 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found += [_BROKEN_RULES[name]] if name in _BROKEN_RULES else []
             found += [IdempotencyKeyReused()] if keyed else []
     return found
+
+
+def _forbidden(security: list[dict[str, list[str]]]) -> Refusal:
+    match security:
+        case [{"key": [scope]}]:
+            return Forbidden(f"the key has no scope {scope}", scope=scope)
+        case [_]:
+            return UsersOnly()
+    return TenantNotActive()
 
 
 def _broken_rule(operation: dict[str, Any]) -> InvalidRequest:

@@ -191,7 +191,7 @@ async def _me(call: Call) -> Me:
 
 
 def _proof(given: ProofGiven) -> Proof:
-    return Proof(**given.model_dump())
+    return Proof(given.password, given.totp, given.recovery_code, given.code_id, given.code)
 
 
 def _shown(call: Call, found: Profile) -> MeShown:

@@ -10,6 +10,7 @@ GROUPS: Final = {
     "audit": "florin.cli.audit",
     "keys": "florin.cli.keys",
     "ledger": "florin.cli.ledger",
+    "passwords": "florin.cli.passwords",
     "replay": "florin.cli.replay",
     "tenants": "florin.cli.tenants",
     "tokens": "florin.cli.tokens",

@@ -9,6 +9,10 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
+class SettingUnusable(ValueError):
+    """What a setting names cannot be used; the message says which and why."""
+
+
 class Settings(BaseSettings):
     """Every setting has a default that is right for a laptop; each is `FLORIN_` + its name."""
 

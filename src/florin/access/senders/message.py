@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from florin.kernel.settings import SettingUnusable
+
 
 class Channel(StrEnum):
     """How a message travels."""
@@ -33,7 +35,7 @@ class NotSent(Exception):
     """The message did not leave, or nobody knows whether it did. Says why, and nothing of the message."""
 
 
-class SenderMisconfigured(ValueError):
+class SenderMisconfigured(SettingUnusable):
     """The settings of a sender are not complete, or of another form."""
 
 

@@ -10,11 +10,13 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Final
 
+from florin.kernel.settings import SettingUnusable
+
 _DIGITS: Final = 40
 _LONGEST_LINE: Final = 64
 
 
-class BreachedListUnusable(ValueError):
+class BreachedListUnusable(SettingUnusable):
     """The file of breached passwords cannot be read, or is not one."""
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from florin.access.senders import Senders
+from florin.access.senders import Senders, open_senders
 from florin.access.sessions.service import Sessions
 from florin.access.signin import store
 from florin.access.signin.breached import BreachedList
@@ -23,6 +23,13 @@ from florin.tenancy.errors import SettingNotFound
 from florin.tenancy.service import Tenancy
 
 log = structlog.get_logger(__name__)
+
+
+async def check_settings(settings: Settings) -> None:
+    """Raises SettingUnusable: a sender, or the list of breached passwords, is not one."""
+    await open_senders(settings).close()
+    if settings.breached_passwords is not None:
+        BreachedList(settings.breached_passwords).close()
 
 
 class SignIn:

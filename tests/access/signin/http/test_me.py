@@ -109,8 +109,8 @@ async def test_a_number_is_verified_then_proves_who_one_is_then_is_a_second_fact
     assert challenged["factors"] == ["sms", "recovery"]
     clock.move(timedelta(minutes=1))
     sent = (await client("POST", "auth/challenge/code", {"challenge": challenged["challenge"]})).json()
-    answer = {"challenge": challenged["challenge"], "code": outbox.code, "code_id": sent["code_id"]}
-    assert (await client("POST", "auth/challenge", answer)).json()["status"] == "signed_in"
+    given = {"challenge": challenged["challenge"], "code": outbox.code, "code_id": sent["code_id"]}
+    assert (await client("POST", "auth/challenge", given)).json()["status"] == "signed_in"
 
 
 async def test_a_user_of_another_tenant_sees_himself_only(client: Client, make_user: MakeUser) -> None:

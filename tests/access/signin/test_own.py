@@ -8,7 +8,6 @@ import pytest
 from florin.access.senders import Channel
 from florin.access.signin import own, policy, service
 from florin.access.signin.errors import (
-    CodeNotTaken,
     ContactNotVerified,
     PasswordRefused,
     SecondFactorDemanded,
@@ -233,6 +232,6 @@ async def test_a_code_of_another_user_proves_nothing_and_is_not_used_up(
     ann, ben = await make_user(), await make_user()
     code_id = await own.send_code(room, await me_of(room, ann), Purpose.VERIFY_EMAIL, Channel.EMAIL)
     await room.settle()
-    with pytest.raises(CodeNotTaken):
+    with pytest.raises(WrongProof):
         await own.verify_contact(room, await me_of(room, ben), code_id, outbox.code)
     assert await own.verify_contact(room, await me_of(room, ann), code_id, outbox.code) is Channel.EMAIL

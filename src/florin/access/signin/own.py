@@ -12,7 +12,6 @@ from florin.access.sessions.model import EndReason
 from florin.access.sessions.service import end_all
 from florin.access.signin import attempts, codes, factors, passwords, store
 from florin.access.signin.errors import (
-    CodeNotTaken,
     ContactNotVerified,
     SecondFactorDemanded,
     SecondFactorMissing,
@@ -263,7 +262,7 @@ async def verify_contact(room: SignIn, mine: Me, code_id: UUID, typed: str) -> C
     """Proves an address or a number with the code that was sent there.
 
     Raises:
-        CodeNotTaken: whatever the reason.
+        WrongProof: the code is not right, is used up or has expired.
     """
     tenant_id, at = mine.books.tenant_id, room.now()
     keys = await room.vault.of(tenant_id)
@@ -275,7 +274,7 @@ async def verify_contact(room: SignIn, mine: Me, code_id: UUID, typed: str) -> C
                     connection, tenant_id, code.user_id, code.channel, code.destination, at
                 )
                 return code.channel
-    raise CodeNotTaken
+    raise WrongProof
 
 
 async def _check_dispensable(room: SignIn, mine: Me, *, other: bool) -> None:

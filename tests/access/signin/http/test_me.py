@@ -99,7 +99,7 @@ async def test_a_number_is_verified_then_proves_who_one_is_then_is_a_second_fact
     sent = (await client("POST", "me/codes", {"purpose": "verify_phone"}, token)).json()
     given = {"code_id": sent["code_id"], "code": outbox.code}
     assert (await client("POST", "me/contacts/verify", given, token)).json()["phone_verified"]
-    assert (await client("POST", "me/contacts/verify", given, token)).status_code == 401
+    assert (await client("POST", "me/contacts/verify", given, token)).status_code == 403
     clock.move(timedelta(minutes=1))
     sent = (await client("POST", "me/codes", {"purpose": "step_up", "channel": "sms"}, token)).json()
     proof = {"code_id": sent["code_id"], "code": outbox.code}

@@ -175,7 +175,7 @@ async def send_own_code(call: Own, body: OwnCodeWanted) -> CodeSent:
     return CodeSent(code_id=code_id, expires_in=int(CODE_LIFETIME.total_seconds()))
 
 
-@router.post("/contacts/verify", summary="Verify your address or number", responses=problems(401, 404))
+@router.post("/contacts/verify", summary="Verify your address or number", responses=problems(404))
 async def verify_contact(call: Own, body: OwnCodeGiven) -> MeShown:
     """With the code that was sent there."""
     room = call.rooms[SignIn]

@@ -6,9 +6,8 @@ from uuid import UUID
 import pytest
 
 from florin.access.senders import Channel
-from florin.access.signin import codes, policy, store
+from florin.access.signin import codes, store
 from florin.access.signin.errors import ContactNotVerified, TooManyAttempts
-from florin.access.signin.jobs import forget
 from florin.access.signin.model import Purpose
 from florin.access.signin.room import SignIn
 
@@ -170,19 +169,3 @@ async def test_a_step_up_goes_to_a_verified_number_only(room: SignIn, ann: User,
     assert outbox.messages[-1].to == ann.phone
     with pytest.raises(TooManyAttempts):
         await codes.request_own(room, visitor(), mine.books, mine.account, Purpose.STEP_UP, Channel.SMS)
-
-
-async def test_what_is_old_is_forgotten_and_what_is_not_stays(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-
-    clock.move(-timedelta(days=40))
-    await ask(room, ann, ann.phone, address="192.0.2.1")
-    clock.move(timedelta(days=40))
-    await ask(room, ann, ann.email)
-    gone = await forget(room.database, ann.tenant.tenant_id)
-    assert gone == 3, "the code, and the quotas of the number and the address"
-    async with room.database.tenant(ann.tenant.tenant_id) as connection:
-        rows = await connection.execute("SELECT count(*) FROM access.one_time_codes")
-        assert await rows.fetchone() == (1,)
-    assert timedelta(days=1) == policy.FORGOTTEN_AFTER

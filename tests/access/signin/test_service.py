@@ -6,24 +6,19 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import pyotp
 import pytest
 
 from florin.access.errors import TenantNotActive
 from florin.access.signin import attempts, codes, model, policy, service, store
 from florin.access.signin.errors import (
-    ChallengeFailed,
     CodeNotTaken,
     PasswordRefused,
     SignInFailed,
-    TooManyAttempts,
 )
-from florin.access.signin.model import Challenged, ChallengePurpose, Method, Purpose, SignedIn
+from florin.access.signin.model import Purpose, SignedIn
 from florin.access.signin.room import SignIn
 from florin.kernel.ids import encode_id
 from florin.kernel.settings import Settings
-from florin.tenancy import configuration
-from florin.tenancy.model import SettingType
 
 from .conftest import (
     ANOTHER,
@@ -39,32 +34,7 @@ from .conftest import (
     visitor,
     with_app,
 )
-
-
-async def attempt(
-    room: SignIn, user: User, password: str = PASSWORD, *, login: str | None = None, **options: Any
-) -> SignedIn | Challenged:
-    return await service.sign_in(
-        room,
-        options.pop("visitor", visitor()),
-        tenant=user.tenant.code,
-        live=user.tenant.live,
-        login=login or user.user_name,
-        password=password,
-        **options,
-    )
-
-
-async def fail(room: SignIn, user: User, times: int, **options: Any) -> None:
-    for _ in range(times):
-        with pytest.raises(SignInFailed):
-            await attempt(room, user, "wrong", **options)
-
-
-async def challenge_of(room: SignIn, user: User) -> str:
-    answer = await attempt(room, user)
-    assert isinstance(answer, Challenged)
-    return answer.token
+from .steps import attempt, fail
 
 
 async def test_a_user_signs_in_by_name_address_or_number_however_they_are_written(
@@ -182,213 +152,6 @@ async def test_a_hash_made_with_other_parameters_is_made_anew_at_sign_in(room: S
     assert account.password_hash is not None
     assert "t=2" in account.password_hash
     assert isinstance(await attempt(room, ann), SignedIn)
-
-
-async def test_a_lock_doubles_from_a_minute_to_an_hour_and_ends_with_success(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-    nowhere = visitor(None)  # counted by user alone
-    await fail(room, ann, policy.USER_FAILURES, visitor=nowhere)
-    await fail(room, ann, 3, visitor=nowhere)  # while it is locked nothing is counted
-    for minutes in (1, 2, 4, 8, 16, 32, 60, 60):
-        clock.move(timedelta(minutes=minutes) - timedelta(seconds=1))
-        with pytest.raises(SignInFailed):
-            await attempt(room, ann, visitor=nowhere)  # right, and one second early
-        clock.move(timedelta(seconds=2))
-        await fail(room, ann, 1, visitor=nowhere)
-    clock.move(timedelta(minutes=61))
-    assert isinstance(await attempt(room, ann, visitor=nowhere), SignedIn)
-    await fail(room, ann, policy.USER_FAILURES - 1, visitor=nowhere)
-    assert isinstance(await attempt(room, ann, visitor=nowhere), SignedIn)
-
-
-async def test_a_login_that_nobody_has_is_locked_alike(room: SignIn, ann: User) -> None:
-    await fail(room, ann, policy.USER_FAILURES + 1, login="nobody", visitor=visitor(None))
-    async with room.database.tenant(ann.tenant.tenant_id) as connection:
-        rows = await connection.execute(
-            "SELECT failures, locked_until IS NOT NULL FROM access.lock_outs WHERE tenant_id = %s",
-            (ann.tenant.tenant_id,),
-        )
-        assert await rows.fetchall() == [(policy.USER_FAILURES, True)]
-
-
-async def test_guesses_made_at_once_by_two_processes_are_no_more_than_five(
-    make_room: MakeRoom, ann: User
-) -> None:
-    rooms = [make_room(), make_room()]
-    guesses = [attempt(rooms[n % 2], ann, f"guess {n}", visitor=visitor(None)) for n in range(20)]
-    outcomes = await asyncio.gather(*guesses, return_exceptions=True)
-    assert all(isinstance(one, SignInFailed) for one in outcomes)
-    log = await log_of(rooms[0], ann.tenant.tenant_id)
-    async with rooms[0].database.tenant(ann.tenant.tenant_id) as connection:
-        rows = await connection.execute(
-            "SELECT count(*) FROM audit.log WHERE tenant_id = %s AND (after ->> 'let_in')::boolean",
-            (ann.tenant.tenant_id,),
-        )
-        assert await rows.fetchone() == (policy.USER_FAILURES,)
-    assert [action for _, action, _ in log].count("locked_out") == 1
-
-
-async def test_strangers_who_guess_do_not_lock_out_an_address_that_is_known(room: SignIn, ann: User) -> None:
-    home = visitor("203.0.113.5")
-    assert isinstance(await attempt(room, ann, visitor=home), SignedIn)
-    await fail(room, ann, policy.USER_FAILURES, visitor=visitor("192.0.2.66"))
-    with pytest.raises(SignInFailed):
-        await attempt(room, ann, visitor=visitor("192.0.2.67"))
-    assert isinstance(await attempt(room, ann, visitor=home), SignedIn)
-
-
-async def test_an_address_that_guesses_at_many_is_told_to_wait(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-    for number in range(policy.ADDRESS_FAILURES):
-        with pytest.raises(SignInFailed):
-            await attempt(room, ann, login=f"nobody.{number}")
-    with pytest.raises(TooManyAttempts) as refused:
-        await attempt(room, ann)
-    assert refused.value.headers == {"retry-after": "60"}
-    assert isinstance(await attempt(room, ann, visitor=visitor("192.0.2.9")), SignedIn)
-    clock.move(timedelta(seconds=61))
-    assert isinstance(await attempt(room, ann), SignedIn)
-    with pytest.raises(SignInFailed):  # a success gives back its own attempt and no more
-        await attempt(room, ann, login="nobody.99")
-    with pytest.raises(TooManyAttempts):
-        await attempt(room, ann)
-
-
-async def test_with_an_authenticator_app_the_password_alone_begins_no_session(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-    app, _ = await with_app(room, ann)
-    answer = await attempt(room, ann)
-    assert isinstance(answer, Challenged)
-    assert answer.purpose is ChallengePurpose.VERIFY
-    assert answer.factors == (Method.TOTP, Method.RECOVERY)
-    clock.move(timedelta(seconds=30))
-    signed_in = await service.answer_challenge(room, visitor(), answer.token, app.at(clock.at))
-    assert signed_in.recovery_codes is None
-    with pytest.raises(ChallengeFailed):  # it is used
-        await service.answer_challenge(room, visitor(), answer.token, app.at(clock.at))
-
-
-async def test_a_step_of_the_app_is_taken_once_and_one_step_off_is_tolerated(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-    app, _ = await with_app(room, ann)
-    clock.move(timedelta(minutes=2))
-    late = app.at(clock.at - timedelta(seconds=30))
-    await service.answer_challenge(room, visitor(), await challenge_of(room, ann), late)
-    for replayed in (
-        late,
-        app.at(clock.at - timedelta(seconds=60)),
-        app.at(clock.at + timedelta(seconds=60)),
-    ):
-        with pytest.raises(ChallengeFailed):
-            await service.answer_challenge(room, visitor(), await challenge_of(room, ann), replayed)
-    await service.answer_challenge(room, visitor(), await challenge_of(room, ann), app.at(clock.at))
-
-
-async def test_one_code_of_the_app_answers_one_of_many_challenges_at_once(
-    make_room: MakeRoom, ann: User, clock: MovableClock
-) -> None:
-    rooms = [make_room(), make_room()]
-    app, _ = await with_app(rooms[0], ann)
-    clock.move(timedelta(minutes=1))
-    tokens = [await challenge_of(rooms[0], ann) for _ in range(policy.USER_FAILURES)]
-    outcomes = await asyncio.gather(
-        *(
-            service.answer_challenge(rooms[n % 2], visitor(), token, app.at(clock.at))
-            for n, token in enumerate(tokens)
-        ),
-        return_exceptions=True,
-    )
-    assert [isinstance(one, SignedIn) for one in outcomes].count(True) == 1
-
-
-async def test_a_challenge_takes_five_attempts_and_five_minutes(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-    app, _ = await with_app(room, ann)
-    clock.move(timedelta(minutes=1))
-    token = await challenge_of(room, ann)
-    for _ in range(model.MAX_ATTEMPTS):
-        with pytest.raises(ChallengeFailed):
-            await service.answer_challenge(room, visitor(), token, "000000")
-    clock.move(timedelta(minutes=2))  # no lock any more
-    with pytest.raises(ChallengeFailed):
-        await service.answer_challenge(room, visitor(), token, app.at(clock.at))
-    token = await challenge_of(room, ann)
-    clock.move(model.CHALLENGE_LIFETIME)
-    with pytest.raises(ChallengeFailed):
-        await service.answer_challenge(room, visitor(), token, app.at(clock.at))
-    for nonsense in ("fl_ch_1_x", "fl_ch_zzzzzz_" + "a" * 43, "fl_ch_1_" + "a" * 43):
-        with pytest.raises(ChallengeFailed):
-            await service.answer_challenge(room, visitor(), nonsense, "000000")
-
-
-async def test_wrong_codes_of_the_app_lock_out_although_the_password_is_right_each_time(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-    await with_app(room, ann)
-    clock.move(timedelta(minutes=1))
-    for _ in range(policy.USER_FAILURES):
-        token = await challenge_of(room, ann)
-        with pytest.raises(ChallengeFailed):
-            await service.answer_challenge(room, visitor(None), token, "000000")
-    with pytest.raises(SignInFailed):
-        await attempt(room, ann, visitor=visitor(None))
-
-
-async def test_a_recovery_code_stands_in_for_the_app_once(
-    room: SignIn, ann: User, clock: MovableClock
-) -> None:
-    _, recovery = await with_app(room, ann)
-    assert len(set(recovery)) == model.RECOVERY_CODES
-    typed = recovery[3].upper().replace("-", " ")
-    await service.answer_challenge(room, visitor(), await challenge_of(room, ann), typed)
-    with pytest.raises(ChallengeFailed):
-        await service.answer_challenge(room, visitor(), await challenge_of(room, ann), recovery[3])
-
-
-async def test_who_may_write_in_the_live_books_sets_up_a_second_factor_before_anything_else(
-    room: SignIn, make_user: MakeUser, clock: MovableClock
-) -> None:
-    admin = await make_user(live=True, roles=["tenant_admin"])
-    answer = await attempt(room, admin)
-    assert isinstance(answer, Challenged)
-    assert answer.purpose is ChallengePurpose.ENROL
-    with pytest.raises(ChallengeFailed):  # nothing is set up yet
-        await service.answer_challenge(room, visitor(), answer.token, "000000")
-    made = await service.enrol(room, visitor(), answer.token)
-    app = pyotp.TOTP(made.secret)
-    assert app.provisioning_uri(name=admin.user_name, issuer_name=admin.tenant.name) == made.uri
-    signed_in = await service.answer_challenge(room, visitor(), answer.token, app.at(clock.at))
-    assert signed_in.recovery_codes is not None
-    assert len(signed_in.recovery_codes) == model.RECOVERY_CODES
-    again = await attempt(room, admin)
-    assert isinstance(again, Challenged)
-    assert again.purpose is ChallengePurpose.VERIFY
-    with pytest.raises(ChallengeFailed):
-        await service.enrol(room, visitor(), again.token)
-
-
-async def test_a_tenant_may_say_otherwise_who_needs_a_second_factor(
-    room: SignIn, make_user: MakeUser
-) -> None:
-    admin = await make_user(live=True, roles=["tenant_admin"])
-    tester = await make_user(roles=["viewer"])
-    for user, value in ((admin, []), (tester, ["payments:read"])):
-        await configuration.set_value(
-            room.tenancy,
-            user.tenant.tenant_id,
-            policy.MFA_SETTING,
-            type=SettingType.JSON,
-            value=value,
-            by="test",
-            effective_from=None,
-        )
-    assert isinstance(await attempt(room, admin), SignedIn)
-    assert isinstance(await attempt(room, tester), Challenged)
 
 
 async def ask(

@@ -7,14 +7,12 @@ PasswordRefused                               422, names the rule
 WrongProof                                    403
 SecondFactorOn, SecondFactorMissing,
 SecondFactorDemanded, ContactNotVerified      409
-UserNotHere                                   404
 """
 
 from florin.kernel.errors import (
     Conflict,
     Forbidden,
     InvalidRequest,
-    NotFound,
     Refusal,
     TooManyRequests,
     Unauthenticated,
@@ -89,9 +87,3 @@ class ContactNotVerified(Conflict):
     """There is no such address or number, or it is not verified."""
 
     code = "contact_not_verified"
-
-
-class UserNotHere(NotFound):
-    """There is no such user here."""
-
-    code = "user_not_found"

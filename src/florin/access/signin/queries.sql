@@ -121,11 +121,6 @@ UPDATE access.lock_outs SET failures = 0, locked_until = NULL
 WHERE tenant_id = :tenant_id AND user_id = :user_id AND (:known::boolean IS NULL OR known = :known)
   AND (failures > 0 OR locked_until IS NOT NULL);
 
--- name: user_tries(tenant_id, user_id)
--- Failures of a user.
-SELECT known, failures, failed_at, locked_until FROM access.lock_outs
-WHERE tenant_id = :tenant_id AND user_id = :user_id;
-
 -- name: lock_address_tries(tenant_id, address, now)^
 -- The same of an address.
 INSERT INTO access.address_failures (tenant_id, address, failures, failed_at)

@@ -316,15 +316,14 @@ async def _record_failure(
     room: SignIn, visitor: Visitor, books: Books, account: Account | None, attempt: Attempt
 ) -> None:
     """One line of the audit log in any case; what was typed is in none."""
-    entity = "unknown" if account is None else str(account.id)
+    entity = ("sign_in", "unknown") if account is None else ("user", str(account.id))
     locks = account is not None and attempt.locks
     async with room.database.tenant(books.tenant_id, by=visitor.provenance(ANONYMOUS)) as connection:
         await store.record(
             connection,
             books.tenant_id,
             "locked_out" if locks else "sign_in_failed",
-            "user",
-            entity,
+            *entity,
             {"let_in": attempt.let_in},
         )
 

@@ -49,7 +49,8 @@ async def test_what_is_no_object_of_json_is_refused(
     client: Client, ann: User, path: str, request_body: Any
 ) -> None:
     token = await client.token(ann)
-    for body in ([], [{}], "text", 7, True):
+    wrong: tuple[Any, ...] = ([], [{}], "text", 7, True)
+    for body in wrong:
         assert (await client("POST", path, body, token)).status_code == 422
     headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
     for raw in (b"{", b"", b'{"a": 1, "a": 2}', b"\xff"):

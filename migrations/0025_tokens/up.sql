@@ -29,7 +29,8 @@ GRANT SELECT (kid, public_key, created_at, created_by, signs_from, signs_until, 
     ON access.signing_keys TO florin_readonly;
 
 -- The refresh tokens of sessions. Each is used once and names its successor by number; the session is the family that
--- falls when a used one comes again. 32 random bytes: a plain SHA-256 keeps them, as it keeps API keys.
+-- falls when a used one comes again, and with it they go. 32 random bytes: a plain SHA-256 keeps them, as it keeps
+-- API keys.
 CREATE TABLE access.refresh_tokens (
     tenant_id   integer     NOT NULL,
     digest      bytea       NOT NULL,
@@ -49,6 +50,12 @@ CALL kernel.isolate('access.refresh_tokens');
 GRANT SELECT, INSERT, DELETE ON access.refresh_tokens TO florin_app;
 GRANT UPDATE (used_at) ON access.refresh_tokens TO florin_app;
 GRANT SELECT (tenant_id, session_id, number, issued_at, used_at) ON access.refresh_tokens TO florin_readonly;
+
+-- Sessions that run out are ended by a job, which looks at those that have not ended and at no others.
+ALTER TABLE access.sessions DROP CONSTRAINT sessions_reason_known;
+ALTER TABLE access.sessions ADD CONSTRAINT sessions_reason_known CHECK (ended_reason IN
+    ('signed_out', 'revoked', 'refresh_reused', 'password_changed', 'user_disabled', 'erased', 'expired'));
+CREATE INDEX sessions_open ON access.sessions (tenant_id, id) WHERE ended_at IS NULL;
 
 -- A session that has ended stays ended, for the reason that it ended for; a token that was used stays used.
 CREATE FUNCTION access.keep_ended() RETURNS trigger

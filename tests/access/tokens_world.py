@@ -5,18 +5,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import httpx
+from fastapi import FastAPI
+
+from florin.access import http as access_http
 from florin.access.service import Access
+from florin.access.sessions import http as sessions_http
 from florin.access.sessions.model import TokenPair
 from florin.access.sessions.service import Sessions, begin
 from florin.access.signing.service import SigningKeys
+from florin.access.tokens import http as tokens_http
+from florin.access.tokens import well_known
 from florin.access.tokens.callers import TokenCallers
 from florin.access.tokens.rooms import open_tokens
 from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
+from florin.kernel.http.call import Rooms
+from florin.kernel.http.framework import install_problems
+from florin.kernel.http.gate import Gate
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
+from florin.tenancy import http as tenancy_http
+from florin.tenancy.service import Tenancy
 
 from .conftest import Clock
 
@@ -86,3 +98,37 @@ async def set_status(database: Database, tenant_id: int, user_id: UUID, status: 
             "UPDATE access.users SET status = %s WHERE tenant_id = %s AND id = %s",
             (status, tenant_id, user_id),
         )
+
+
+def http(here: Process, tenancy: Tenancy) -> httpx.AsyncClient:
+    """The API of one process, behind the real gate."""
+    app = FastAPI()
+    install_problems(app)
+    routers = (
+        *tenancy_http.routers,
+        *access_http.routers,
+        sessions_http.router,
+        tokens_http.router,
+        well_known.router,
+    )
+    for router in routers:
+        app.router.routes.extend(router.routes)
+    rooms = Rooms()
+    for room in (tenancy, here.access, here.keys, here.sessions, here.callers):
+        rooms.add(room)
+    app.state.rooms = rooms
+    gate = Gate(
+        app,
+        routes=app.routes,
+        rooms=rooms,
+        authenticator=here.access,
+        limiter=here.access,
+        max_body_bytes=262_144,
+    )
+    transport = httpx.ASGITransport(gate, client=("198.51.100.7", 4711))
+    return httpx.AsyncClient(transport=transport, base_url="http://florin")
+
+
+def as_holder(token: str) -> dict[str, str]:
+    """The header that shows a token."""
+    return {"authorization": f"Bearer {token}"}

@@ -32,13 +32,12 @@ def list_(
         if as_json:
             out.print_json(json.dumps([_facts(key) for key in found]))
             return
-        table = Table(
-            Column("Key", no_wrap=True), "State", "Signs from", "Signs until", "Made by", "Why", box=None
-        )
+        whole = [Column(name, no_wrap=True) for name in ("Key", "State", "Signs from", "Until")]
+        table = Table(*whole, "Why", box=None, pad_edge=False)
         for key in found:
-            facts = _facts(key)
-            times = (facts["signs_from"] or "")[:19], (facts["signs_until"] or "")[:19]
-            table.add_row(key.kid, facts["state"], *times, key.created_by, key.revoked_reason or "")
+            times = (key.signs_from, key.signs_until)
+            days = ("" if at is None else rfc3339(at)[:10] for at in times)
+            table.add_row(key.kid, key.state(now()), *days, key.revoked_reason or "")
         out.print(table)
 
     run_async(work())

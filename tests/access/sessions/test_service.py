@@ -14,8 +14,8 @@ from florin.access.sessions.model import EndReason
 from florin.access.sessions.service import (
     end,
     end_all,
+    end_expired,
     end_of_user,
-    forget_tokens,
     list_open,
     owner_of,
     refresh,
@@ -128,7 +128,7 @@ async def test_of_twenty_requests_at_once_over_two_processes_one_gets_tokens_and
                 {"t": tenant_id, "s": first.session_id},
             )
         ).fetchone()
-    assert row == (1, 2)
+    assert row == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,43 @@ async def test_a_tenant_or_partner_that_may_not_call_cannot_renew_and_can_again_
     await refresh(here.sessions, pair.refresh_token)
 
 
+async def test_a_suspension_and_whatever_the_user_does_meanwhile_wait_for_each_other_and_never_both(
+    here: Process, twins: Twins, database: Database
+) -> None:
+    """Whoever changes a user locks him, the audit log and his sessions; nobody may lock them crosswise."""
+    tenant_id = twins[0].tenant_id
+
+    async def suspend(user_id: UUID) -> None:
+        async with database.tenant(tenant_id) as connection:
+            await connection.execute(
+                "UPDATE access.users SET status = 'SUSPENDED' WHERE tenant_id = %s AND id = %s",
+                (tenant_id, user_id),
+            )
+            await asyncio.sleep(0.01)
+            await end_all(connection, tenant_id, user_id, "user_disabled")
+
+    for _ in range(5):
+        user_id = await new_user(database, tenant_id, ["viewer"])
+        pairs = [await here.sign_in(tenant_id, user_id) for _ in range(4)]
+        used = pairs[0].refresh_token
+        await refresh(here.sessions, used)
+        answers = await asyncio.gather(
+            suspend(user_id),
+            sign_out(here.sessions, pairs[1].refresh_token),
+            refresh(here.sessions, used),
+            refresh(here.sessions, pairs[2].refresh_token),
+            end_of_user(here.sessions, tenant_id, user_id, EndReason.SIGNED_OUT, but=pairs[2].session_id),
+            here.sign_in(tenant_id, user_id),
+            return_exceptions=True,
+        )
+        assert {type(answer) for answer in answers if isinstance(answer, Exception)} <= {
+            RefreshRefused,
+            UserNotActive,
+        }
+        for pair in pairs:
+            assert await ended_reason(database, tenant_id, pair.session_id) is not None
+
+
 async def test_signing_out_ends_the_session_and_twice_is_as_once(
     here: Process, twins: Twins, user_id: UUID, database: Database
 ) -> None:
@@ -301,18 +338,46 @@ async def test_whose_sessions_somebody_may_see(
         await owner_of(here.sessions, twins[1].tenant_id, user_id)
 
 
-async def test_tokens_of_sessions_that_are_over_are_forgotten_and_no_others(
+async def tokens_of(database: Database, tenant_id: int, session_id: UUID) -> int:
+    async with database.tenant(tenant_id) as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM access.refresh_tokens WHERE tenant_id = %s AND session_id = %s",
+            (tenant_id, session_id),
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_a_session_takes_its_tokens_along_when_it_ends(
     here: Process, twins: Twins, user_id: UUID, database: Database
 ) -> None:
     tenant_id = twins[0].tenant_id
     ended, opened = [await here.sign_in(tenant_id, user_id) for _ in range(2)]
     for _ in range(3):
         ended, opened = [await refresh(here.sessions, pair.refresh_token) for pair in (ended, opened)]
+    assert await tokens_of(database, tenant_id, ended.session_id) == 4, "used ones may come again"
     await sign_out(here.sessions, ended.refresh_token)
-    assert await forget_tokens(here.sessions, tenant_id) == 0, "not before a day has gone by"
-    here.clock.at += timedelta(days=1).total_seconds() + 1
-    assert await forget_tokens(here.sessions, tenant_id) == 4
+    assert await tokens_of(database, tenant_id, ended.session_id) == 0
+    assert await tokens_of(database, tenant_id, opened.session_id) == 4
     await refresh(here.sessions, opened.refresh_token)
+
+
+async def test_sessions_that_have_run_out_are_ended_and_no_others(
+    here: Process, twins: Twins, user_id: UUID, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("florin.access.sessions.service._AT_A_TIME", 2)
+    tenant_id = twins[0].tenant_id
+    resting = [await here.sign_in(tenant_id, user_id) for _ in range(5)]
+    here.clock.at += timedelta(days=6).total_seconds()
+    fresh = await here.sign_in(tenant_id, user_id)
+    assert await end_expired(here.sessions, tenant_id) == 0
+    here.clock.at += timedelta(days=1).total_seconds()
+    assert await end_expired(here.sessions, tenant_id) == 5
+    for pair in resting:
+        assert await ended_reason(database, tenant_id, pair.session_id) == "expired"
+        assert await tokens_of(database, tenant_id, pair.session_id) == 0
+    await refresh(here.sessions, fresh.refresh_token)
 
 
 async def test_an_ended_session_stays_ended_and_a_used_token_used(

@@ -26,6 +26,7 @@ class EndReason(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason
     USER_DISABLED = "user_disabled"
     ERASED = "erased"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,9 @@ async def owner(connection: Connection, tenant_id: int, digest: bytes) -> tuple[
     return None if row is None else (row[0], row[1], row[2])
 
 
-async def lock_session(connection: Connection, tenant_id: int, session_id: UUID) -> bool:
-    """Locks a session. False: it has ended."""
+async def lock_session(connection: Connection, tenant_id: int, session_id: UUID, user_id: UUID) -> bool:
+    """Locks a session, after its user: whoever suspends him does it in this order. False: it has ended."""
+    await _queries.lock_user(connection, tenant_id=tenant_id, id=user_id)
     return await _queries.lock_session(connection, tenant_id=tenant_id, id=session_id) is not None
 
 
@@ -136,28 +137,31 @@ async def end_session(
     connection: Connection,
     tenant_id: int,
     session_id: UUID,
+    user_id: UUID,
     reason: EndReason,
     now: datetime,
-    *,
-    user_id: UUID | None = None,
 ) -> bool:
-    """Ends a session, and writes that into the audit log. False: there is none of this user's to end."""
+    """Ends a session with its tokens, and writes that into the audit log. False: none of this user's."""
+    await _queries.lock_user(connection, tenant_id=tenant_id, id=user_id)
     row = await _queries.end_session(
         connection, tenant_id=tenant_id, id=session_id, user_id=user_id, now=now, reason=reason
     )
     if row is not None:
-        await _record(connection, tenant_id, session_id, row[0], reason)
+        await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=[session_id])
+        await _record(connection, tenant_id, session_id, user_id, reason)
     return row is not None
 
 
 async def end_sessions(
     connection: Connection, tenant_id: int, user_id: UUID, reason: str, now: datetime, but: UUID | None
 ) -> int:
-    """Ends a user's sessions, and writes that into the audit log. Returns how many."""
+    """Ends a user's sessions with their tokens, and writes that into the audit log. Returns how many."""
+    await _queries.lock_user(connection, tenant_id=tenant_id, id=user_id)
     rows = _queries.end_sessions(
         connection, tenant_id=tenant_id, user_id=user_id, but=but, now=now, reason=EndReason(reason)
     )
     ended = [row[0] async for row in rows]
+    await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=ended)
     for session_id in ended:
         await _record(connection, tenant_id, session_id, user_id, reason)
     return len(ended)
@@ -234,6 +238,13 @@ async def user(connection: Connection, tenant_id: int, user_id: UUID, now: datet
     return None if row is None else Owner(row[0], frozenset(row[1] or ()), frozenset(row[2]))
 
 
-async def forget_tokens(connection: Connection, tenant_id: int, before: datetime, limit: int) -> int:
-    """Deletes up to `limit` refresh tokens of sessions that were over before an instant. How many."""
-    return int(await _queries.forget_tokens(connection, tenant_id=tenant_id, before=before, limit=limit))
+async def end_expired(
+    connection: Connection, tenant_id: int, now: datetime, used_before: datetime, limit: int
+) -> int:
+    """Ends up to `limit` sessions that have run out, or were last renewed before an instant. How many."""
+    rows = _queries.end_expired(
+        connection, tenant_id=tenant_id, now=now, used_before=used_before, limit=limit
+    )
+    ended = [row[0] async for row in rows]
+    await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=ended)
+    return len(ended)

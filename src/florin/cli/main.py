@@ -50,7 +50,8 @@ def _root(
         chosen = settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        fail(f"FLORIN_{str(first['loc'][0]).upper()}: {first['msg']}", code=USAGE)
+        where = f"FLORIN_{str(first['loc'][0]).upper()}: " if first["loc"] else ""
+        fail(where + first["msg"].removeprefix("Value error, "), code=USAGE)
     configure_logging(chosen.log_level, chosen.log_format)
 
 

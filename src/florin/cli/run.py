@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,8 @@ import structlog
 from rich.panel import Panel
 
 from florin.app.processes import Child, Keeper
-from florin.app.serve import bind, server
+from florin.app.serve import Server, bind
+from florin.app.tls import BadTls, open_tls
 from florin.cli.console import CannotStart, err, out
 from florin.cli.demo import Demo, ensure_demo
 from florin.kernel import migrations
@@ -33,6 +35,10 @@ class AddressTaken(CannotStart):
     """The address cannot be served on."""
 
 
+class CannotEncrypt(CannotStart):
+    """The files of FLORIN_TLS_CERTIFICATE and FLORIN_TLS_KEY cannot be used."""
+
+
 class NeverReady(CannotStart):
     """The API processes do not come up."""
 
@@ -43,8 +49,13 @@ async def run_florin(settings: Settings) -> None:
     Raises:
         AddressTaken: the port is in use, or the host is not this machine's.
         NeverReady: the API processes do not come up.
+        CannotEncrypt: the certificate or its key cannot be used.
         EmbeddedError, RolesError, MigrationError: the database cannot be brought up.
     """
+    try:
+        open_tls(settings)  # better said now than by each of its processes
+    except BadTls as error:
+        raise CannotEncrypt(f"no TLS: {error}") from error
     try:
         listening = bind(settings.host, settings.port)
     except OSError as error:
@@ -66,8 +77,8 @@ async def run_florin(settings: Settings) -> None:
                 _receiver(port + 1, demo.webhook_secret),
                 _processes(chosen, urls, listening),
             ):
-                base = f"http://{settings.host}:{port}"
-                if await _ready(base, stop):
+                base = f"{settings.scheme}://{settings.host}:{port}"
+                if await _ready(base, stop, shows_certificate=settings.tls_client_ca is not None):
                     _greet(base, chosen, demo, str(chosen.receiver_url))
                     await stop.wait()
                 err.print("\nstopping ...")
@@ -116,7 +127,7 @@ async def _receiver(port: int, secret: str) -> AsyncIterator[None]:
         yield
         return
     with listening:
-        receiving = server(Receiver([secret]).app, lifespan=False)
+        receiving = Server(Receiver([secret]).app, lifespan=False)
         task = asyncio.create_task(receiving.serve([listening]))
         try:
             yield
@@ -126,20 +137,26 @@ async def _receiver(port: int, secret: str) -> AsyncIterator[None]:
                 await task
 
 
-async def _ready(base: str, stop: asyncio.Event) -> bool:
+async def _ready(base: str, stop: asyncio.Event, *, shows_certificate: bool) -> bool:
     """Waits until the API serves. False: stopped meanwhile.
+
+    Where clients need a certificate, which this process does not have, an API that asks for one serves.
 
     Raises:
         NeverReady: it does not come up; its own log says why.
     """
     deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT_S
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+    itself = ssl.create_default_context()
+    itself.check_hostname = False
+    itself.verify_mode = ssl.CERT_NONE  # it asks only whether somebody is there, and tells nothing
+    async with httpx.AsyncClient(base_url=base, trust_env=False, verify=itself) as client:
         while not stop.is_set():
             try:
                 if (await client.get("/readyz")).is_success:
                     return True
-            except httpx.TransportError:
-                pass
+            except httpx.TransportError as error:
+                if shows_certificate and "certificate required" in str(error).lower():
+                    return True
             if asyncio.get_running_loop().time() > deadline:
                 raise NeverReady(f"the API did not start within {_READY_TIMEOUT_S} s; the log above says why")
             await asyncio.sleep(0.05)

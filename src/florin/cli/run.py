@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -28,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 _READY_TIMEOUT_S = 30
+_HANDSHAKE_S = 2
 _RECEIVER_HOST = "127.0.0.1"
 
 
@@ -140,7 +142,8 @@ async def _receiver(port: int, secret: str) -> AsyncIterator[None]:
 async def _ready(base: str, stop: asyncio.Event, *, shows_certificate: bool) -> bool:
     """Waits until the API serves. False: stopped meanwhile.
 
-    Where clients need a certificate, which this process does not have, an API that asks for one serves.
+    Where clients need a certificate, which this process does not have, an API that shakes hands serves: it
+    listens once it has started.
 
     Raises:
         NeverReady: it does not come up; its own log says why.
@@ -152,15 +155,25 @@ async def _ready(base: str, stop: asyncio.Event, *, shows_certificate: bool) -> 
     async with httpx.AsyncClient(base_url=base, trust_env=False, verify=itself) as client:
         while not stop.is_set():
             try:
+                if shows_certificate:
+                    await _shake_hands(base, itself)
+                    return True
                 if (await client.get("/readyz")).is_success:
                     return True
-            except httpx.TransportError as error:
-                if shows_certificate and "certificate required" in str(error).lower():
-                    return True
+            except (httpx.TransportError, OSError):
+                pass
             if asyncio.get_running_loop().time() > deadline:
                 raise NeverReady(f"the API did not start within {_READY_TIMEOUT_S} s; the log above says why")
             await asyncio.sleep(0.05)
     return False
+
+
+async def _shake_hands(base: str, context: ssl.SSLContext) -> None:
+    parts = urlsplit(base)
+    _, writer = await asyncio.wait_for(
+        asyncio.open_connection(parts.hostname, parts.port, ssl=context), _HANDSHAKE_S
+    )
+    writer.transport.abort()
 
 
 def _greet(base: str, settings: Settings, demo: Demo, receiver: str) -> None:

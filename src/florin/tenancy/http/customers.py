@@ -10,7 +10,7 @@ from florin.kernel.http.problem import problems
 from florin.kernel.ids import BusinessUnitId, CustomerId, PartnerId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.tenancy import service
-from florin.tenancy.http.fields import Body, Email, Metadata, Read, Shown, Text, Write, absent
+from florin.tenancy.http.fields import Body, Email, Metadata, Read, Shown, Text, Write, absent, tenants_only
 from florin.tenancy.service import Tenancy
 
 router = APIRouter(prefix="/v1/customers", tags=["Customers"])
@@ -55,6 +55,8 @@ class CustomerChanges(Body):
 @router.post("", status_code=201, responses=problems(409))
 async def create_customer(call: Write, body: NewCustomer) -> CustomerShown:
     """Makes a customer of the partner whose key it is, or of the tenant."""
+    if body.business_unit_id is not None:
+        tenants_only(call)  # units are the tenant's: a partner does not even learn which there are
     customer = await service.create_customer(
         call.rooms[Tenancy],
         call.tenant_id,
@@ -101,6 +103,8 @@ async def read_customer(call: Read, customer_id: CustomerId) -> CustomerShown:
 @router.patch("/{customer_id}", responses=problems(404, 409))
 async def patch_customer(call: Write, customer_id: CustomerId, body: CustomerChanges) -> CustomerShown:
     """Changes a customer, or forgets personal fields."""
+    if body.business_unit_id is not None:
+        tenants_only(call)
     customer = await service.change_customer(
         call.rooms[Tenancy],
         call.tenant_id,

@@ -60,7 +60,7 @@ async def examine(settings: Settings, urls: DatabaseUrls, pending: int) -> list[
         cursor = await connection.execute(_FACTS)
         facts = await cursor.fetchone()
     assert facts is not None
-    return [*_database(facts, pending), *_lines(settings), *_machine(settings)]
+    return [*_database(facts, pending), *lines(settings), *_machine(settings)]
 
 
 def _database(facts: dict[str, Any], pending: int) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ def _database(facts: dict[str, Any], pending: int) -> Iterator[Finding]:
     )
 
 
-def _lines(settings: Settings) -> Iterator[Finding]:
+def lines(settings: Settings) -> Iterator[Finding]:
     """What goes over a network: to the database, and from clients."""
     for name, url in (
         ("FLORIN_DATABASE_URL", settings.database_url),

@@ -1,5 +1,6 @@
 """Who may hold a connection: counted with connections that only say what they are."""
 
+import asyncio
 from ipaddress import ip_network
 
 import pytest
@@ -79,6 +80,18 @@ def test_a_sweep_ends_what_is_overdue() -> None:
     door.admit(bad)
     door.sweep()
     assert (good.was_cut, bad.was_cut) == (False, True)
+
+
+async def test_the_sweep_comes_round_to_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("florin.app.guard._SWEEP_S", 0.01)
+    door = guard()
+    lines = [Line(reason="slow_body") for _ in range(250)]
+    for one in lines:
+        door.admit(one)
+    sweeping = asyncio.ensure_future(door.run())
+    await asyncio.sleep(0.2)
+    sweeping.cancel()
+    assert all(one.was_cut for one in lines)
 
 
 def test_the_bounds_are_the_settings() -> None:

@@ -34,7 +34,7 @@ class GuardedProtocol(HttpToolsProtocol):
         guard: Guard,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._guard = guard
+        self._guard, self._bounds, self._clock = guard, guard.bounds, guard.clock
         self.address: str | None = None
         self.waiting_since = _NEVER
         self._head_since = _NEVER
@@ -61,7 +61,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._deaf = True
             self._refuse(refusal)
             return
-        self._head_since = self.waiting_since = self._guard.clock()
+        self._head_since = self.waiting_since = self._clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The place is free again."""
@@ -78,7 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_since != _NEVER:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_since != _NEVER and self._head_bytes > self._guard.bounds.head_bytes:
+        if self._head_since != _NEVER and self._head_bytes > self._bounds.head_bytes:
             self._refusal = self._too_large()
             self.send_400_response("")
 
@@ -97,7 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Starts to answer, unless the head is too large."""
-        bounds = self._guard.bounds
+        bounds = self._bounds
         if (
             len(self.url) > bounds.url_bytes
             or len(self.headers) > bounds.headers
@@ -107,7 +107,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise self._refusal  # the parser stops, and data_received answers
         self._head_since = _NEVER
         self._head_bytes = self._body_bytes = 0
-        self._body_since = self._guard.clock()
+        self._body_since = self._clock()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -119,7 +119,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The request is whole: from now on it is we who are waited for."""
         self._body_since = _NEVER
         if self.cycle is self._running and not self.cycle.response_complete:
-            self._asked_at = self._guard.clock()
+            self._asked_at = self._clock()
             self.waiting_since = _NEVER
         super().on_message_complete()
 
@@ -131,13 +131,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self.tasks.add(task)
         self._task, self._running = task, cycle
         if not cycle.more_body:  # it came while the one before was answered
-            self._asked_at = self._guard.clock()
+            self._asked_at = self._clock()
             self.waiting_since = _NEVER
 
     def on_response_complete(self) -> None:
         """The next request may come."""
         self._asked_at = _NEVER
-        self.waiting_since = self._guard.clock()
+        self.waiting_since = self._clock()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -160,7 +160,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def overdue(self, now: float) -> str | None:
         """Why the connection has to end now. A request that takes too long itself is only cancelled."""
-        bounds = self._guard.bounds
+        bounds = self._bounds
         if self.flow.read_paused:  # it is we who do not read
             self._head_since = _NEVER if self._head_since == _NEVER else now
             self._body_since = _NEVER if self._body_since == _NEVER else now
@@ -180,7 +180,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _begin(self) -> None:
-        self._head_since = self.waiting_since = self._guard.clock()
+        self._head_since = self.waiting_since = self._clock()
 
     def _is_stalled(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
@@ -190,7 +190,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stalled_since, self._unsent = now, unsent
         self._has_moved = False
         return now - self._stalled_since > (
-            self._guard.bounds.stalled_s + self._unsent / self._guard.bounds.min_bytes_per_s
+            self._bounds.stalled_s + self._unsent / self._bounds.min_bytes_per_s
         )
 
     def _give_up(self) -> None:
@@ -199,11 +199,11 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if UNHURRIED in cycle.scope or GIVEN_UP in cycle.scope:
             return
-        cycle.scope[GIVEN_UP] = self._guard.bounds.request_s  # type: ignore[literal-required]
+        cycle.scope[GIVEN_UP] = self._bounds.request_s  # type: ignore[literal-required]
         task.cancel()
 
     def _too_large(self) -> Refusal:
-        bounds = self._guard.bounds
+        bounds = self._bounds
         if len(self.url) > bounds.url_bytes or not self.headers:
             return UrlTooLong(f"path and query may have {bounds.url_bytes} bytes together")
         return HeadersTooLarge(f"{bounds.headers} headers of {bounds.head_bytes} bytes together are allowed")

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _SWEEP_S: Final = 1.0
+_AT_A_TIME: Final = 100
 _MAKE_ROOM: Final = 32
 """One in so many gives way at once: looking for them costs a walk over all, so not for every newcomer."""
 
@@ -122,21 +123,26 @@ class Guard:
 
     def sweep(self) -> None:
         """Ends what is overdue."""
+        self._look_at(list(self._open))
+
+    async def run(self) -> None:
+        """Sweeps until it is cancelled, some connections at a time: requests go on in between."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            everybody = list(self._open)
+            for first in range(0, len(everybody), _AT_A_TIME):
+                self._look_at(everybody[first : first + _AT_A_TIME])
+                await asyncio.sleep(0)
+
+    def _look_at(self, connections: Iterable[Guarded]) -> None:
         now = self.clock()
         reasons: Counter[str] = Counter()
-        for connection in list(self._open):
-            reason = connection.overdue(now)
-            if reason is not None:
+        for connection in connections:
+            if connection in self._open and (reason := connection.overdue(now)) is not None:
                 reasons[reason] += 1
                 connection.cut()
         if reasons:
             log.info("connections_cut", **reasons)
-
-    async def run(self) -> None:
-        """Sweeps until it is cancelled."""
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            self.sweep()
 
     def _make_room(self) -> None:
         idle = [one for one in self._open if one.waiting_since != float("inf")]

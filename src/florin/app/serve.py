@@ -1,6 +1,7 @@
 """One API process: uvicorn on a socket that somebody else may have bound, behind a guard."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from florin.kernel.settings import Settings
 log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 4096
+_OTHER_FILES: Final = 512
+"""What a process opens beside its clients' connections: the database's, logs, what it imports."""
+
 _HANDSHAKE_S: Final = 10.0
 _FAREWELL_S: Final = 5.0
 _RENEW_S: Final = 10.0
@@ -120,6 +124,18 @@ async def _keep_fresh(tls: Tls) -> None:
             log.warning("certificate_not_renewed", reason=str(error))
 
 
+def make_room_for(connections: int) -> None:
+    """Lets the process open as many files as it may have connections, where the system allows it."""
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if wanted > soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < connections + _OTHER_FILES:
+        log.warning("few_file_descriptors", allowed=hard, connections=connections)
+
+
 async def serve(app: ASGIApp, listening: socket.socket, settings: Settings) -> None:
     """Serves until a signal, or until the parent is gone.
 
@@ -128,6 +144,7 @@ async def serve(app: ASGIApp, listening: socket.socket, settings: Settings) -> N
     """
     stop = asyncio.Event()
     stop_with_parent(stop)
+    make_room_for(settings.max_connections)
     guard = Guard(bounds_of(settings), exempt=(*LOOPBACK, *settings.trusted_proxies))
     api = Server(app, guard=guard, tls=open_tls(settings))
     serving = asyncio.create_task(api.serve([listening]))

@@ -89,7 +89,7 @@ def test_an_operation_under_v1_names_its_scope_and_its_problems(path: str, opera
     [requirement] = operation["security"]
     assert set(requirement["key"]) <= SCOPES - {"*"}
     statuses = {status for status, _ in responses(operation)}
-    assert {400, 401, 403, 413, 422, 429, 503} <= statuses
+    assert {400, 401, 403, 413, 422, 429, 503, 504} <= statuses
     assert (
         ("{" not in path) or path in ("/v1/config/{key}", "/v1/templates/{template_name}") or 404 in statuses
     )
@@ -135,7 +135,7 @@ def test_an_answer_names_its_headers(path: str, operation: dict[str, Any]) -> No
     for status, response in responses(operation):
         names = set(response["headers"])
         assert "Request-Id" in names
-        assert ("Retry-After" in names) == (status in (409, 429, 503))
+        assert ("Retry-After" in names) == (status in (409, 429, 503, 504))
         assert ("WWW-Authenticate" in names) == (status == 401)
         assert ("RateLimit-Remaining" in names) == ("security" in operation and status != 401)
         assert "Idempotent-Replayed" not in names or keyed(operation)

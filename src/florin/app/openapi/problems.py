@@ -14,6 +14,7 @@ from florin.kernel.errors import (
     NotFound,
     Refusal,
     RequestInFlight,
+    TimedOut,
     TooLarge,
     TooManyRequests,
     Unauthenticated,
@@ -183,6 +184,7 @@ ALIKE: Final[dict[int, Refusal]] = {
     415: UnsupportedMediaType(param="Content-Type"),
     429: TooManyRequests(),
     503: Unavailable(),
+    504: TimedOut("no answer within 60 s; whether it was done is not known"),
 }
 """What every operation under /v1 answers alike."""
 

@@ -77,8 +77,12 @@ def run(
 def serve(fd: Annotated[int, typer.Option(help="A listening socket to serve on.")]) -> None:
     """One API process; `florin run` starts it."""
     from florin.app.asgi import serve_api  # noqa: PLC0415 - other commands need not wait for it
+    from florin.app.tls import BadTls  # noqa: PLC0415
 
-    run_async(serve_api(settings(), fd))
+    try:
+        run_async(serve_api(settings(), fd))
+    except BadTls as error:
+        fail(f"no TLS: {error}")
 
 
 @app.command(hidden=True)

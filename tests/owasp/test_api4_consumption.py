@@ -94,8 +94,7 @@ def test_whatever_shows_a_list_of_the_tenants_things_shows_it_in_pages(house: Ho
             assert operation in LISTS or operation.name in WHOLE, operation.name
 
 
-def test_a_deep_page_costs_what_the_first_does(house: House) -> None:
-    """By its plan: a page reads the rows that it shows, wherever it begins."""
+def test_the_next_page_begins_after_an_id_and_shows_nothing_twice(house: House) -> None:
     first = house.ours.request("GET", "/v1/events", params={"limit": 2}).json()
     assert first["has_more"]
     last = first["data"][-1]["id"]

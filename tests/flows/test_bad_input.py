@@ -411,7 +411,7 @@ def test_absurd_filters_are_refused_by_name(scene: Scene, operation: Operation) 
     for parameter in operation.parameters:
         if parameter["in"] != "query" or parameter["name"] in ("limit", "starting_after"):
             continue
-        for value in ("\u0000", "x" * 10_000):
+        for value in ("\u0000", "x" * 5_000):
             answer = scene.send(operation, params={parameter["name"]: value})
             check(answer, 422, param=parameter["name"])
 

@@ -32,6 +32,7 @@ from florin.kernel.errors import (
     NotFound,
     Refusal,
     RequestInFlight,
+    TimedOut,
     TooLarge,
     TooManyRequests,
     Unauthenticated,
@@ -253,6 +254,7 @@ ALIKE: Final[dict[int, Refusal]] = {
     415: UnsupportedMediaType(param="Content-Type"),
     429: TooManyRequests(),
     503: Unavailable(),
+    504: TimedOut("no answer within 60 s; whether it was done is not known"),
 }
 """What every operation under /v1 answers alike."""
 

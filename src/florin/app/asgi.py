@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from florin import __version__
 from florin.access import http as access_http
+from florin.access.people import http as people_http
 from florin.access.service import Access
 from florin.access.sessions import http as sessions_http
 from florin.access.tokens import http as tokens_http
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     *webhooks_http.routers,
     *tenancy_http.routers,
     *access_http.routers,
+    *people_http.routers,
     sessions_http.router,
     tokens_http.router,
     well_known.router,

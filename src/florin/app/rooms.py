@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from florin.access.people.room import People
 from florin.access.service import Access
 from florin.access.sessions.service import render_session
 from florin.access.tokens.rooms import open_tokens
@@ -71,11 +72,13 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
         tenancy = Tenancy(database, notifier, keys)
         payments = Payments(database, ledger, tenancy, providers, notifier)
         access = Access(database, notifier, listener=listener, settings=settings, meter=meter)
+        vault = Vault(database, keys)
         for room in (
             settings,
             database,
             keys,
-            Vault(database, keys),
+            vault,
+            People(database, vault, notifier),
             notifier,
             listener,
             meter,

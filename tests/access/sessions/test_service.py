@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from florin.access.errors import PartnerNotActive, TenantNotActive
+from florin.access.people.errors import UserNotFound
 from florin.access.sessions import model
-from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive, UserNotFound
+from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive
 from florin.access.sessions.model import EndReason
 from florin.access.sessions.service import (
     end,

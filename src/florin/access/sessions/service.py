@@ -18,8 +18,9 @@ import structlog
 
 from florin.access import store as access_store
 from florin.access.errors import PartnerNotActive, TenantNotActive
+from florin.access.people.errors import UserNotFound
 from florin.access.sessions import model, store
-from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive, UserNotFound
+from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive
 from florin.access.sessions.model import EndReason, PresentedRefresh, Session, TokenPair
 from florin.access.sessions.policy import Lifetimes
 from florin.access.sessions.store import FoundSession, Owner

@@ -5,7 +5,18 @@ from typing import Any, Final
 import orjson
 
 from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound, TenantNotActive
-from florin.access.sessions.errors import SessionNotFound, UserNotFound
+from florin.access.people.errors import (
+    AssignmentExists,
+    AssignmentNotFound,
+    LastAdministrator,
+    RoleCodeTaken,
+    RoleInUse,
+    RoleNotFound,
+    UserExists,
+    UserNotFound,
+    UserStateConflict,
+)
+from florin.access.sessions.errors import SessionNotFound
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -72,9 +83,12 @@ from florin.tenancy.errors import (
     CustomerNotFound,
     EmailTaken,
     PartnerNotFound,
+    PlatformStaysActive,
     ReferenceTaken,
     SettingExists,
     SettingNotFound,
+    TenantCodeTaken,
+    TenantNotFound,
 )
 from florin.webhooks.errors import (
     DeliveryInFlight,
@@ -120,6 +134,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
+    "PlatformTenant": TenantNotFound,
+    "listUsers": RoleNotFound,
+    "listAssignments": RoleNotFound,
+    "User": UserNotFound,
+    "Role": RoleNotFound,
+    "Assignment": AssignmentNotFound,
     "Provider": ProviderNotFound,
     "getStatements": AccountNotFound,
     "getJournal": AccountNotFound,
@@ -160,6 +180,16 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Partner": EmailTaken,
     "Setting": SettingExists,
     "ApiKey": ApiKeyAlreadyRotated,
+    "createPlatformTenant": TenantCodeTaken,
+    "PlatformTenant": PlatformStaysActive,
+    "createUser": UserExists,
+    "updateUser": UserExists,
+    "deleteUser": LastAdministrator,
+    "User": UserStateConflict,
+    "createRole": RoleCodeTaken,
+    "Role": RoleInUse,
+    "createAssignment": AssignmentExists,
+    "endAssignment": LastAdministrator,
 }
 
 _BROKEN_RULES: Final[dict[str, Refusal]] = {

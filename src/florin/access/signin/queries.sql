@@ -97,6 +97,10 @@ FROM access.assignments a
 WHERE a.tenant_id = :tenant_id AND a.user_id = :user_id AND a.ended_at IS NULL
   AND (a.expires_at IS NULL OR a.expires_at > :at);
 
+-- name: session(tenant_id, id)^
+-- Whose a session is, and how it was begun.
+SELECT s.user_id, s.methods FROM access.sessions s WHERE s.tenant_id = :tenant_id AND s.id = :id;
+
 -- name: address_is_known(tenant_id, user_id, address, since)$
 -- Whether the user has signed in from this address.
 SELECT EXISTS (

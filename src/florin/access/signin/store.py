@@ -147,6 +147,12 @@ async def is_within_units(
     )
 
 
+async def session(connection: Connection, tenant_id: int, session_id: UUID) -> tuple[UUID, list[str]]:
+    """Whose a session is, and how it was begun."""
+    user_id, methods = await _queries.session(connection, tenant_id=tenant_id, id=session_id)
+    return user_id, methods
+
+
 async def address_is_known(
     connection: Connection, tenant_id: int, user_id: UUID, address: str | None, since: datetime
 ) -> bool:

@@ -90,6 +90,10 @@ WHERE tenant_id = :tenant_id AND id = :id AND phone_index = :destination AND pho
 -- What a user may do in the whole tenant at an instant.
 SELECT p.permissions FROM access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[], :at) p;
 
+-- name: permissions_anywhere(tenant_id, user_id, at)^
+-- What a user may do at an instant: in the whole tenant, and by business unit.
+SELECT p.permissions, p.unit_permissions FROM access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[], :at) p;
+
 -- name: is_within_units(tenant_id, user_id, units, at)$
 -- Whether a user has roles in these units and in no others, nor in the whole tenant.
 SELECT coalesce(bool_and(a.business_unit_id IS NOT NULL AND a.business_unit_id = ANY (:units)), false)

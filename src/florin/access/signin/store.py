@@ -136,6 +136,16 @@ async def permissions_tenant_wide(
     return set(found or ())
 
 
+async def permissions_anywhere(
+    connection: Connection, tenant_id: int, user_id: UUID, at: datetime
+) -> tuple[list[str], dict[UUID, list[str]]]:
+    """What a user may do in the whole tenant, and by business unit."""
+    whole, units = await _queries.permissions_anywhere(
+        connection, tenant_id=tenant_id, user_id=user_id, at=at
+    )
+    return list(whole or ()), {UUID(unit): held for unit, held in (units or {}).items()}
+
+
 async def is_within_units(
     connection: Connection, tenant_id: int, user_id: UUID, units: frozenset[UUID], at: datetime
 ) -> bool:

@@ -186,6 +186,7 @@ async def test_the_database_itself_refuses_rings(
 ) -> None:
     """Whatever parents and levels are written, a row that closes a ring never passes the keys."""
     with psycopg.connect(database_urls.root) as root:
+        root.execute("SELECT set_config('app.tenant_id', %s, false)", (str(twins[0].tenant_id),))
         ids = [new_id() for _ in range(5)]
         for unit_id in ids:
             root.execute(

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from florin.access.service import Access
+from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
 from florin.kernel.events import register
@@ -72,6 +73,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             database,
             keys,
             Vault(database, keys),
+            open_witness(database),
             notifier,
             listener,
             meter,

@@ -23,6 +23,7 @@ from florin.kernel.db import CONNECTION_LOST, Database
 from florin.kernel.errors import Unavailable
 from florin.kernel.ids import new_id
 from florin.kernel.outbound import Confinement, confined_client
+from florin.kernel.provenance import Provenance, acting_as
 from florin.webhooks import policy, store
 from florin.webhooks.model import Finished, Owed, Reply, Result, Verdict
 from florin.webhooks.sender import CONNECT_TIMEOUT_S, TIMEOUT_S, attempt, released
@@ -105,10 +106,11 @@ class Deliverer:
     async def run(self) -> None:
         """Delivers until cancelled; then gives requests on their way a moment, and releases the rest."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._sweep())
-                for _ in range(_LOOKERS):
-                    group.create_task(self._look_around())
+            with acting_as(lambda: Provenance("job:webhooks.deliver")):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._sweep())
+                    for _ in range(_LOOKERS):
+                        group.create_task(self._look_around())
         finally:
             await self._wind_down()
 

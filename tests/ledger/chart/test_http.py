@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from florin.audit import http as audit_http
+from florin.audit.reads import open_witness
 from florin.kernel.db import Database
 from florin.kernel.http.call import Principal, Rooms
 from florin.kernel.http.framework import install_problems
@@ -21,6 +22,7 @@ from tests.ledger.test_http import Client, _Anyone, problem, two_legs
 
 def client_of(ledger: Ledger, tenant_id: int, scopes: frozenset[str], partner: bool = False) -> Client:
     rooms = Rooms()
+    rooms.add(open_witness(ledger.database))
     rooms.add(ledger)
     rooms.add(ledger.database)
     app = FastAPI()

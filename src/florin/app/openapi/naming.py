@@ -49,7 +49,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "Customers", "description": "Those who pay."},
     {"name": "Configuration", "description": "Settings, each in force from an instant on."},
     {"name": "API keys", "description": "Make, rotate and revoke keys. A secret is shown once."},
-    {"name": "Audit", "description": "Who changed which setting, when, from where and why."},
+    {"name": "Audit", "description": "Who changed or was shown what, when, from where and why."},
     {"name": "Reference", "description": "Currencies and payment methods, the same for everybody."},
     {"name": "Providers", "description": "Where payment providers report. Authentic by their signature."},
     {"name": "Operation", "description": "For load balancers, orchestrators and Prometheus."},
@@ -85,6 +85,9 @@ _IRREGULAR: Final = {
     ("post", "/v1/chart/templates/{name}/apply"): "applyChartTemplate",
     ("get", "/v1/chart/balance"): "getChartBalance",
     ("get", "/v1/audit"): "listAuditEntries",
+    ("get", "/v1/audit/export"): "exportAuditLog",
+    ("get", "/v1/audit/{audit_id}"): "getAuditEntry",
+    ("get", "/v1/platform/schema-changes"): "listSchemaChanges",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",
 }
 _PLURALS: Final = {"config": "settings"}

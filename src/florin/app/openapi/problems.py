@@ -5,6 +5,7 @@ from typing import Any, Final
 import orjson
 
 from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.audit.errors import AuditEntryNotFound
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -114,6 +115,7 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
+    "AuditEntry": AuditEntryNotFound,
     "Provider": ProviderNotFound,
     "getStatements": AccountNotFound,
     "getJournal": AccountNotFound,

@@ -8,7 +8,6 @@ from uuid import UUID
 import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from florin.audit import chain
 from florin.audit.model import BrokenRow, Fault, Position, Verdict
@@ -213,9 +212,10 @@ def anchor(tenant: OneTenant = None, live: Live = False, json: Json = False) -> 
     if json:
         print_json(found)
         return
-    table = Table("Tenant", "Mode", "No", "Digest", "At", box=None)
-    for one in found:
-        table.add_row(
-            one["tenant"], "live" if one["live"] else "test", str(one["seq"]), one["digest"], one["at"]
+    for one in found:  # a line each, to be copied: a table would break them
+        mode = "live" if one["live"] else "test"
+        out.print(
+            f"{one['tenant']} {mode}  {one['seq']}  {one['digest']}  {one['at']}",
+            highlight=False,
+            soft_wrap=True,
         )
-    out.print(table)

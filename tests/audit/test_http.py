@@ -73,7 +73,12 @@ async def test_an_entry_is_found_by_each_filter(client: Client, books: Books, qu
 
 @pytest.mark.parametrize(
     "query",
-    [{"actor": "user_2"}, {"field": "name", "action": "changed"}, {"to": "2020-01-01T00:00:00Z"}, {"address": "::1"}],
+    [
+        {"actor": "user_2"},
+        {"field": "name", "action": "changed"},
+        {"to": "2020-01-01T00:00:00Z"},
+        {"address": "::1"},
+    ],
 )
 async def test_what_does_not_fit_is_left_out(client: Client, books: Books, query: dict[str, str]) -> None:
     await frozen(books)

@@ -117,8 +117,10 @@ def _digest(florin: Florin) -> Digest:
                     "SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {} t WHERE {}"
                 ).format(
                     sql.Identifier(str(schema), str(table)),
-                    # A privileged read that was answered is noted.
-                    sql.SQL("t.action <> 'read'" if name == "audit.log" else "true"),
+                    # A privileged read that was answered is noted, and these tests make keys of their own.
+                    sql.SQL(
+                        "t.action <> 'read' AND t.entity_type <> 'api_key'" if name == "audit.log" else "true"
+                    ),
                 )
             ).fetchone()
             assert row is not None

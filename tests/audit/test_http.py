@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import orjson
+import psycopg
 import pytest
 
 from florin.audit import service as audit
@@ -156,6 +157,19 @@ async def test_an_export_since_a_time_leaves_out_what_is_older(
         raise AssertionError("nothing is written in the future")
 
 
-async def test_schema_changes_are_the_platforms_alone(client: Client) -> None:
+async def test_schema_changes_are_the_platforms_alone(
+    client: Client, ledger: Ledger, database_urls: AllDatabaseUrls
+) -> None:
     answer = await client.http.get("/v1/platform/schema-changes")
     assert problem(answer)[:2] == (403, "platform_only")
+    with psycopg.connect(database_urls.root) as root:
+        root.execute(
+            "INSERT INTO audit.schema_changes (id, at, login, role, command, object)"
+            " SELECT kernel.uuidv7(), now(), 'x', 'x', 'CREATE TABLE', i::text FROM generate_series(1, 3) i"
+        )
+    house = client_of(ledger, client.tenant_id, frozenset({"platform:read"}), platform=True)
+    async with house.http:
+        first = await house.get("/v1/platform/schema-changes", limit=2)
+        rest = await house.get("/v1/platform/schema-changes", starting_after=first["data"][-1]["id"])
+    assert [one["object"] for one in first["data"] + rest["data"]] == ["3", "2", "1"]
+    assert (first["has_more"], rest["has_more"]) == (True, False)

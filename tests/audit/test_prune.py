@@ -61,6 +61,40 @@ async def test_what_is_old_goes_in_batches_and_the_rest_is_still_proven(aged: Bo
     assert (verdict.rows, verdict.broken) == (5, None)
 
 
+async def test_a_walk_that_a_pruning_overtakes_begins_anew(
+    aged: Books, database_urls: AllDatabaseUrls
+) -> None:
+    overtaken: list[int] = []
+
+    def prune_once(done: int, total: int) -> None:
+        if overtaken:
+            return
+        overtaken.append(done)
+        with psycopg.connect(database_urls.app) as connection:
+            connection.execute("SELECT set_config('app.tenant_id', %s, true)", (str(aged.tenant_id),))
+            connection.execute("SELECT audit.prune(%s, %s, 100)", (aged.tenant_id, years_ago(3.1)))
+
+    verdict = await chain.verify(aged.ledger.database, aged.tenant_id, batch=2, on_progress=prune_once)
+    assert overtaken == [2]
+    assert (verdict.rows, verdict.broken) == (4, None)
+
+
+async def test_an_anchor_is_checked_as_far_as_the_log_reaches_back(aged: Books) -> None:
+    database, tenant_id = aged.ledger.database, aged.tenant_id
+    digests = {
+        one.entry.seq: one.digest async for _, window in service.export(database, tenant_id) for one in window
+    }
+    await prune(aged, years_ago(3.1))
+    assert [await chain.check_anchor(database, tenant_id, seq, digests[seq]) for seq in (3, 7, 8, 10)] == [
+        None,
+        True,
+        True,
+        True,
+    ]
+    for seq in (7, 8, 99):
+        assert await chain.check_anchor(database, tenant_id, seq, digests[1]) is False
+
+
 async def test_the_books_hold_after_the_log_is_pruned(aged: Books) -> None:
     await prune(aged, years_ago(3.1))
     assert await verified(aged, grace=timedelta(0)) == []

@@ -1,5 +1,6 @@
 """What is privileged to see is noted before it is shown; without a note nothing is shown."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -133,6 +134,16 @@ async def test_a_note_says_who_was_shown_what_and_from_where(books: Books, clien
     assert (one.address, one.request_id) == ("127.0.0.1", "req-1")
     assert one.user_agent == "curl/8\ufffd[31m"
     assert (await chain.verify(books.ledger.database, books.tenant_id)).broken is None
+
+
+async def test_many_readers_at_once_are_all_noted_in_one_chain(
+    books: Books, client: httpx.AsyncClient
+) -> None:
+    answers = await asyncio.gather(*(client.get("/v1/things") for _ in range(64)))
+    assert {one.status_code for one in answers} == {200}
+    assert len(await noted(books)) == 64
+    verdict = await chain.verify(books.ledger.database, books.tenant_id)
+    assert (verdict.rows, verdict.broken) == (64, None)
 
 
 async def test_a_thing_is_noted_by_its_own_type_and_id(books: Books, client: httpx.AsyncClient) -> None:

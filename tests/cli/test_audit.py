@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from florin.audit import schema_watch, service
+from florin.audit import chain, files, schema_watch, service
 from florin.cli.console import out
 from florin.cli.main import app
 from florin.kernel.settings import settings
@@ -81,15 +82,13 @@ def test_who_looks_at_the_log_is_in_it(florin: Florin) -> None:
 def test_an_export_that_was_stopped_goes_on_where_it_was(
     florin: Florin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(service.export, "__kwdefaults__", {**service.export.__kwdefaults__, "window": 4})
+    monkeypatch.setattr(service, "export", partial(service.export, window=4))
     words = ("export", str(tmp_path / name), "-t", "ACME", "--action", "trial")
     whole = tmp_path / "whole"
     told(florin, *words)
     (tmp_path / name).rename(whole)
 
     windows = 0
-    from florin.audit import files
-
     part = files.part
 
     def interrupted(*given: Any) -> bytes:
@@ -145,8 +144,6 @@ def test_a_file_that_holds_no_anchors_is_refused(florin: Florin, tmp_path: Path,
 def test_a_walk_that_was_stopped_goes_on_where_it_was(
     florin: Florin, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from florin.audit import chain
-
     walked: list[int] = []
     verify = chain.verify
 

@@ -1,15 +1,25 @@
 -- The audit log watches all settings, notes privileged reads, and can be shortened from its beginning.
 
+-- The history of one person, key or job; of one kind of doing; of one request; of one session.
+CREATE INDEX log_by_actor ON audit.log (tenant_id, actor, id);
+CREATE INDEX log_by_action ON audit.log (tenant_id, action, id);
+CREATE INDEX log_by_request ON audit.log (tenant_id, request_id, id) WHERE request_id IS NOT NULL;
+CREATE INDEX log_by_session ON audit.log (tenant_id, session_id, id) WHERE session_id IS NOT NULL;
+
 -- Append-only rows are kept from TRUNCATE too. Triggers of a statement are not handed down to partitions: each gets
 -- its own, the coming ones as they are made.
 CREATE OR REPLACE PROCEDURE kernel.make_append_only(p_table regclass)
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    v_part  regclass;
 BEGIN
     EXECUTE format(
         'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %s '
         'FOR EACH ROW EXECUTE FUNCTION kernel.refuse_change(%L)', p_table, p_table::text);
-    CALL kernel.refuse_truncate(p_table, p_table);
+    FOR v_part IN SELECT p_table UNION SELECT relid FROM pg_partition_tree(p_table) LOOP
+        CALL kernel.refuse_truncate(v_part, p_table);
+    END LOOP;
 END
 $$;
 
@@ -18,29 +28,11 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     EXECUTE format(
-        'CREATE TRIGGER not_truncated BEFORE TRUNCATE ON %s '
+        'CREATE OR REPLACE TRIGGER not_truncated BEFORE TRUNCATE ON %s '
         'FOR EACH STATEMENT EXECUTE FUNCTION kernel.refuse_change(%L)', p_table, p_name::text);
 END
 $$;
 REVOKE EXECUTE ON PROCEDURE kernel.refuse_truncate(regclass, regclass) FROM PUBLIC;
-
-DO $$
-DECLARE
-    v_table  regclass;
-    v_part   regclass;
-BEGIN
-    FOR v_table, v_part IN
-        SELECT t.tgrelid::regclass, p.relid
-        FROM pg_trigger t CROSS JOIN LATERAL pg_partition_tree(t.tgrelid) p
-        WHERE t.tgname = 'append_only' AND t.tgparentid = 0
-        UNION
-        SELECT t.tgrelid::regclass, t.tgrelid FROM pg_trigger t WHERE t.tgname = 'append_only' AND t.tgparentid = 0
-        ORDER BY 1, 2
-    LOOP
-        CALL kernel.refuse_truncate(v_part, v_table);
-    END LOOP;
-END
-$$;
 
 CREATE OR REPLACE FUNCTION kernel.ensure_partitions(p_months_ahead integer DEFAULT 3) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -89,11 +81,11 @@ ALTER TABLE audit.heads
 -- How long a tenant keeps its log: what its settings say, three years unless they do, never less than one.
 CREATE FUNCTION audit.retention(p_tenant integer) RETURNS interval
 LANGUAGE sql STABLE
-RETURN make_interval(years => greatest(1, ceil(coalesce((
+RETURN make_interval(years => least(1000, greatest(1, ceil(coalesce((
     SELECT (c.value #>> '{}')::numeric FROM tenancy.configuration c
     WHERE c.tenant_id = p_tenant AND c.business_unit_id IS NULL AND c.key = 'retention.audit_years'
       AND c.type = 'NUMBER' AND c.effective_from <= now()
-    ORDER BY c.effective_from DESC LIMIT 1), 3))::integer));
+    ORDER BY c.effective_from DESC LIMIT 1), 3))))::integer);
 GRANT EXECUTE ON FUNCTION audit.retention(integer) TO florin_app;
 
 -- Rows are never altered. They leave only behind the mark that audit.prune has set, and never younger than a year:
@@ -258,12 +250,6 @@ END
 $$;
 GRANT EXECUTE ON FUNCTION audit.note_reads(integer, jsonb) TO florin_app;
 
--- The history of one person, key or job; of one kind of doing; of one request; of one session.
-CREATE INDEX log_by_actor ON audit.log (tenant_id, actor, id);
-CREATE INDEX log_by_action ON audit.log (tenant_id, action, id);
-CREATE INDEX log_by_request ON audit.log (tenant_id, request_id, id) WHERE request_id IS NOT NULL;
-CREATE INDEX log_by_session ON audit.log (tenant_id, session_id, id) WHERE session_id IS NOT NULL;
-
 -- A table can be watched anew with other columns.
 CREATE OR REPLACE PROCEDURE audit.watch(
     p_table regclass, p_entity text, p_id text, p_columns text[], p_inserts boolean, p_hidden text[] DEFAULT '{}'
@@ -281,33 +267,6 @@ BEGIN
         EXECUTE format('CREATE OR REPLACE TRIGGER audited_inserts AFTER INSERT ON %s REFERENCING NEW TABLE AS made '
                        'FOR EACH STATEMENT EXECUTE FUNCTION audit.record_inserts(%s)', p_table, v_arguments);
     END IF;
-END
-$$;
-
--- Whatever is a setting and was not watched. Hidden: secrets, what is personal and not sealed, and what the system
--- itself keeps moving.
-DO $$
-DECLARE
-    v_table  record;
-BEGIN
-    FOR v_table IN SELECT * FROM (VALUES
-        ('tenancy.tenants',        'tenant',         'tenant_id', NULL::text[],              true,  '{updated_at}'::text[]),
-        ('tenancy.business_units', 'business_unit',  'id',        NULL,                      true,  '{updated_at,parent_level}'),
-        ('tenancy.partners',       'partner',        'id',        NULL,                      true,  '{updated_at}'),
-        ('tenancy.customers',      'customer',       'id',        NULL,                      true,  '{name,email,metadata,updated_at}'),
-        ('tenancy.configuration',  'setting',        'key',       NULL,                      true,  '{sealed}'),
-        ('access.api_keys',        'api_key',        'id',        NULL,                      true,  '{digest,last_used_at}'),
-        ('access.sessions',        'session',        'id',        '{ended_at,ended_reason}', false, '{last_used_at}'),
-        ('webhooks.endpoints',     'endpoint',       'id',        NULL,                      true,  '{failing_since,paused_until,updated_at}'),
-        ('webhooks.secrets',       'webhook_secret', 'id',        NULL,                      true,  '{sealed}'),
-        ('ledger.imports',         'import',         'id',        '{status}',                true,  '{rows_total,rows_done,rows_refused,updated_at}'),
-        ('kernel.data_keys',       'data_key',       'purpose',   NULL,                      true,  '{wrapped}'),
-        ('kernel.people',          'person',         'id',        '{erased_at,erased_by}',   false, '{wrapped}')
-    ) AS t (name, entity, id, columns, inserts, hidden) LOOP
-        IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = v_table.name::regclass AND tgname = 'audited') THEN
-            CALL audit.watch(v_table.name::regclass, v_table.entity, v_table.id, v_table.columns, v_table.inserts, v_table.hidden);
-        END IF;
-    END LOOP;
 END
 $$;
 
@@ -329,3 +288,51 @@ CREATE TABLE audit.schema_changes (
 );
 CALL kernel.make_append_only('audit.schema_changes');
 GRANT SELECT ON audit.schema_changes TO florin_app, florin_readonly;
+
+-- What locks tables that postings use comes last, and lasts milliseconds.
+
+-- The append-only tables that there are, and their partitions.
+DO $$
+DECLARE
+    v_table  regclass;
+    v_part   regclass;
+BEGIN
+    FOR v_table, v_part IN
+        SELECT t.tgrelid::regclass, p.relid
+        FROM pg_trigger t CROSS JOIN LATERAL pg_partition_tree(t.tgrelid) p
+        WHERE t.tgname = 'append_only' AND t.tgparentid = 0
+        UNION
+        SELECT t.tgrelid::regclass, t.tgrelid FROM pg_trigger t WHERE t.tgname = 'append_only' AND t.tgparentid = 0
+        ORDER BY 1, 2
+    LOOP
+        CALL kernel.refuse_truncate(v_part, v_table);
+    END LOOP;
+END
+$$;
+
+-- Whatever is a setting and was not watched. Hidden: secrets, what is personal and not sealed, and what the system
+-- itself keeps moving.
+DO $$
+DECLARE
+    v_table  record;
+BEGIN
+    FOR v_table IN SELECT * FROM (VALUES
+        ('tenancy.tenants',        'tenant',         'tenant_id', NULL::text[],              true,  '{updated_at}'::text[]),
+        ('tenancy.business_units', 'business_unit',  'id',        NULL,                      true,  '{updated_at,parent_level}'),
+        ('tenancy.partners',       'partner',        'id',        NULL,                      true,  '{updated_at}'),
+        ('tenancy.customers',      'customer',       'id',        NULL,                      true,  '{name,email,metadata,updated_at,name_index,email_index,phone_index}'),
+        ('tenancy.configuration',  'setting',        'key',       NULL,                      true,  '{sealed}'),
+        ('access.api_keys',        'api_key',        'id',        NULL,                      true,  '{digest,last_used_at}'),
+        ('access.sessions',        'session',        'id',        '{ended_at,ended_reason}', false, '{last_used_at}'),
+        ('webhooks.endpoints',     'endpoint',       'id',        NULL,                      true,  '{failing_since,paused_until,updated_at}'),
+        ('webhooks.secrets',       'webhook_secret', 'id',        NULL,                      true,  '{sealed}'),
+        ('ledger.imports',         'import',         'id',        '{status}',                true,  '{rows_total,rows_done,rows_refused,updated_at}'),
+        ('kernel.data_keys',       'data_key',       'purpose',   NULL,                      true,  '{wrapped}'),
+        ('kernel.people',          'person',         'id',        '{erased_at,erased_by}',   false, '{wrapped}')
+    ) AS t (name, entity, id, columns, inserts, hidden) LOOP
+        IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = v_table.name::regclass AND tgname = 'audited') THEN
+            CALL audit.watch(v_table.name::regclass, v_table.entity, v_table.id, v_table.columns, v_table.inserts, v_table.hidden);
+        END IF;
+    END LOOP;
+END
+$$;

@@ -102,6 +102,13 @@ def test_requests_have_changed_things_of_most_kinds(scene: Scene) -> None:
     }
 
 
+def test_nothing_is_put_down_to_the_database_itself(scene: Scene) -> None:
+    nameless = scene.connection.execute(
+        "SELECT DISTINCT action, entity_type FROM audit.log WHERE actor LIKE 'database:%'"
+    ).fetchall()
+    assert nameless == []
+
+
 def test_all_that_is_recorded_is_whole(scene: Scene) -> None:
     broken = scene.connection.execute(
         "SELECT count(*) FROM audit.log WHERE digest <> audit.digest(log) AND tenant_id = %s",

@@ -79,7 +79,7 @@ class Database:
         """
         try:
             async with self.connection() as connection, connection.transaction():
-                await _begin(connection, tenant_id, by or acting())
+                await enter(connection, tenant_id, by or acting())
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unavailable from error
@@ -94,8 +94,8 @@ class Database:
             raise Unavailable from error
 
 
-async def _begin(connection: Connection, tenant_id: int, by: Provenance | None) -> None:
-    """Tenant and provenance in one round trip."""
+async def enter(connection: Connection, tenant_id: int, by: Provenance | None) -> None:
+    """Gives a transaction its tenant, and to whom its changes are put down, in one round trip."""
     if by is None:
         await connection.execute(set_tenant(tenant_id))
         return

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing
-from florin.kernel.db import Database, set_tenant
+from florin.kernel.db import Database, enter
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
+from florin.kernel.provenance import acting
 from florin.tenancy import store
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
@@ -71,7 +72,7 @@ async def create_tenant(
             twins = []
             for live in (True, False):
                 tenant_id = await store.register(connection, code, live=live)
-                await connection.execute(set_tenant(tenant_id))
+                await enter(connection, tenant_id, acting())
                 await store.insert_tenant(
                     connection, tenant_id, status if live else TenantStatus.ACTIVE, details, at
                 )
@@ -131,7 +132,7 @@ async def set_status(
         raise TenantNotFound(f"there is no tenant {code}")
     async with tenancy.database.platform() as connection:
         for twin in twins:
-            await connection.execute(set_tenant(twin.tenant_id))
+            await enter(connection, twin.tenant_id, acting())
             await store.update_tenant(connection, twin.tenant_id, {"status": status}, now())
     for twin in twins:
         tenancy.notifier.say(CALLERS_CHANGED, str(twin.tenant_id))

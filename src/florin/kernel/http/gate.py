@@ -217,9 +217,10 @@ class Gate:
             answer_headers=extra,
         )
         scope[CALL] = call
-        send = noting(call, scope, send, _send_problem)
+        lean = self._lean.get((method, path))
+        if lean is None or lean.permission.privileged:
+            send = noting(call, scope, send, _send_problem)
         with acting_as(call.provenance):
-            lean = self._lean.get((method, path))
             if lean is not None:
                 scope["route"] = lean
                 await lean.serve(scope, send)

@@ -1,7 +1,9 @@
 """Changes of the schema are recorded by triggers that nobody but a superuser can take down."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -9,6 +11,7 @@ from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
 from florin.audit import schema_watch
 from florin.kernel.db import Database
+from florin.kernel.migrations import load_migrations, migrate, migrations_dir
 from tests.conftest import AllDatabaseUrls
 
 
@@ -86,6 +89,22 @@ def test_whoever_disables_its_guards_is_recorded(
     owner.execute("ALTER TABLE audit.log DISABLE TRIGGER append_only")
     owner.execute("ALTER TABLE audit.log ENABLE TRIGGER append_only")
     assert [one[:2] for one in recorded(database_urls)][-2:] == [("ALTER TABLE", "audit.log")] * 2
+
+
+async def test_a_migration_is_recorded_under_its_own_name(
+    database_urls: AllDatabaseUrls, tmp_path: Path
+) -> None:
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrations_dir(), folder)
+    fresh = folder / f"{len(load_migrations(folder)) + 1:04d}_trial"
+    fresh.mkdir()
+    (fresh / "note.md").write_text("A trial.")
+    (fresh / "up.sql").write_text("COMMENT ON SCHEMA access IS 'a trial';")
+    await migrate(database_urls.owner, folder=folder)
+    async with Database(database_urls.app) as database:
+        [newest] = await schema_watch.schema_changes(database, limit=1)
+    assert (newest.command, newest.object, newest.login) == ("COMMENT", "access", "florin_owner")
+    assert (newest.application, newest.reason) == ("florin-migrate", f"migration {fresh.name}")
 
 
 async def test_pages_of_changes_go_on_after_an_entry(

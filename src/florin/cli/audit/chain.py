@@ -67,7 +67,12 @@ class _Bookmark:
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         self._path = path
-        self._at: dict[str, Any] = orjson.loads(path.read_bytes()) if resume and path.exists() else {}
+        self._at: dict[str, Any] = {}
+        if resume and path.exists():
+            try:
+                self._at = orjson.loads(path.read_bytes())
+            except ValueError:
+                fail(f"{path} is damaged; verify without --resume begins anew")
 
     def of(self, tenant_id: int) -> Position | None:
         at = self._at.get(str(tenant_id))
@@ -81,6 +86,7 @@ class _Bookmark:
         }
 
     def keep(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.write_bytes(orjson.dumps(self._at))
 
     def drop(self) -> None:

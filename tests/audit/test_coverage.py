@@ -13,6 +13,8 @@ from tests.kernel.test_catalogue import OURS
 
 NOT_WATCHED = {
     "access.rate_windows": "counts calls; means nothing once the window is over",
+    "access.refresh_tokens": "traffic: each is used once; sessions, which they renew, are watched",
+    "access.signing_keys": "the platform's, of no tenant: its rows say who made and who revoked each",
     "audit.heads": "the end of the chain itself",
     "kernel.idempotency_keys": "which requests were made; what they changed is recorded where it changed",
     "kernel.outbox": "events whose fan-out is owed",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from florin.access import service
 from florin.access.errors import LimitsNotYours
-from florin.access.model import MAX_LIMIT, SCOPES, ApiKey, NewKey
+from florin.access.model import MAX_LIMIT, SCOPES, ApiKey, KeyKind, NewKey
 from florin.access.service import Access, made_by
 from florin.kernel.dates import Instant
 from florin.kernel.errors import Forbidden
@@ -54,6 +54,7 @@ class ApiKeyShown(BaseModel):
     revoked_at: datetime | None
     last_used_at: datetime | None = Field(description="To within a minute or so.")
     rotated_from: ApiKeyId | None
+    kind: KeyKind = Field(description="`client`: not sent with calls, but for access tokens (OAuth 2.0).")
 
 
 class NewKeyShown(ApiKeyShown):
@@ -89,6 +90,9 @@ class KeyToMake(BaseModel):
     partner_id: PartnerId | None = Field(None, description="A partner's key makes keys of that partner.")
     limits: NewLimits = Field(default_factory=NewLimits)
     expires_at: Instant | None = None
+    kind: KeyKind = Field(
+        KeyKind.BEARER, description="`client`: its secret is for POST /v1/oauth/token, and not for calls."
+    )
 
 
 class KeyRotation(BaseModel):
@@ -119,6 +123,7 @@ async def create_api_key(call: Write, body: KeyToMake) -> NewKeyShown:
         expires_at=body.expires_at,
         by=made_by(call.principal),
         by_scopes=call.principal.scopes,
+        kind=body.kind,
     )
     return _shown_once(call, made)
 

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
 
 from florin.access import model, store
-from florin.access.callers import Callers, KeyHolder
+from florin.access.callers import Callers, KeyHolder, bearer_of
 from florin.access.errors import (
     ApiKeyEnded,
     ApiKeyNotFound,
@@ -19,11 +19,11 @@ from florin.access.errors import (
     UnknownScope,
 )
 from florin.access.limits import Headers, RateLimits
-from florin.access.model import ApiKey, Limits, NewKey
+from florin.access.model import ApiKey, KeyKind, Limits, NewKey
 from florin.kernel.clock import now
 from florin.kernel.db import CONNECTION_LOST, Database
 from florin.kernel.errors import InvalidRequest, Unavailable
-from florin.kernel.http.call import Principal
+from florin.kernel.http.call import Principal, PrincipalKind
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
@@ -35,6 +35,16 @@ from florin.tenancy.usage import UsageMeter
 log = structlog.get_logger(__name__)
 
 _FARTHEST: Final = timedelta(days=36_500)
+
+
+class AccessTokens(Protocol):
+    """What authenticates access tokens: florin.access.tokens.callers."""
+
+    async def authenticate(self, token: str) -> KeyHolder:
+        """Raises Unauthenticated, TenantNotActive, PartnerNotActive."""
+
+    def forget(self, tenant_id: int | None) -> None:
+        """Looks a tenant's sessions and clients up anew from now on; None: everybody's."""
 
 
 class Access:
@@ -60,14 +70,25 @@ class Access:
             limits.rate_limit_per_day or None,
         )
         self.callers = Callers(database, clock=clock)
+        self.tokens: AccessTokens | None = None
         self._limits = RateLimits(database, clock=clock)
         self._meter = meter
         if listener is not None:
             listener.on(CALLERS_CHANGED, self._heard)
 
     async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None = None) -> KeyHolder:
-        """See `Callers.authenticate`."""
-        return await self.callers.authenticate(headers)
+        """Whom a key or an access token speaks for: see `Callers` and `AccessTokens`."""
+        if self.tokens is not None and b"." in headers.get(b"authorization", b""):  # keys have none
+            holder = await self.tokens.authenticate(bearer_of(headers))
+        else:
+            holder = await self.callers.authenticate(headers)
+        if holder.kind is PrincipalKind.KEY:
+            self.callers.note_use(holder)
+        return holder
+
+    def accept(self, tokens: "AccessTokens") -> None:
+        """Lets in whoever shows an access token, too."""
+        self.tokens = tokens
 
     async def admit_stranger(self, address: str | None) -> Headers:
         """Nothing bounds strangers yet."""
@@ -82,8 +103,8 @@ class Access:
         return headers
 
     def changed(self, tenant_id: int) -> None:
-        """Forgets a tenant's keys here, and tells the other processes. After the commit."""
-        self.callers.forget(tenant_id)
+        """Forgets a tenant's callers here, and tells the other processes. After the commit."""
+        self._forget(tenant_id)
         self.notifier.say(CALLERS_CHANGED, str(tenant_id))
 
     async def write_last_use(self) -> None:
@@ -103,7 +124,12 @@ class Access:
                 log.warning("last_use_not_written")
 
     def _heard(self, payload: str | None) -> None:
-        self.callers.forget(None if payload is None else int(payload))
+        self._forget(None if payload is None else int(payload))
+
+    def _forget(self, tenant_id: int | None) -> None:
+        self.callers.forget(tenant_id)
+        if self.tokens is not None:
+            self.tokens.forget(tenant_id)
 
 
 async def create_key(
@@ -117,6 +143,7 @@ async def create_key(
     expires_at: datetime | None = None,
     by: str = "operator",
     by_scopes: frozenset[str] | None = None,
+    kind: KeyKind = KeyKind.BEARER,
 ) -> NewKey:
     """A new key of a tenant or of one of its partners. Only here is its secret ever seen.
 
@@ -126,6 +153,7 @@ async def create_key(
         limits: `per_minute`, `per_hour`, `per_day`; None is unlimited. What is left out is the
             partner's, else the platform's default.
         by, by_scopes: who makes it, and the scopes it may give; None: an operator, who may give all.
+        kind: whether it is sent with every call, or for access tokens.
 
     Raises:
         UnknownScope: a scope that does not exist, or none at all.
@@ -152,7 +180,7 @@ async def create_key(
                 partner.limit_per_hour or defaults.per_hour,
                 partner.limit_per_day or defaults.per_day,
             )
-        secret = model.generate(tenant_id, live=live)
+        secret = model.generate(tenant_id, live=live, kind=kind)
         key = ApiKey(
             id=new_id(),
             prefix=model.shown(secret),
@@ -166,6 +194,7 @@ async def create_key(
             revoked_at=None,
             last_used_at=None,
             rotated_from=None,
+            kind=kind,
         )
         await store.insert_key(connection, tenant_id, key, model.digest(secret))
     access.changed(tenant_id)
@@ -241,7 +270,7 @@ async def rotate_key(
                 raise ApiKeyEnded
             live = await store.is_live(connection, tenant_id)
             assert live is not None, "keys belong to tenants that are registered"
-            secret = model.generate(tenant_id, live=live)
+            secret = model.generate(tenant_id, live=live, kind=old.kind)
             lifetime = None if old.expires_at is None else old.expires_at - old.created_at
             successor = replace(
                 old,

@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from florin.access.people.room import People
 from florin.access.service import Access
+from florin.access.sessions.service import render_session
+from florin.access.tokens.rooms import open_tokens
 from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -56,6 +59,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     register("balance_monitor", render_crossing)
     register("clearing", render_overdue)
     register("ledger_fault", render_fault)
+    register("session", render_session)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)
         notifier, listener = Notifier(database), Listener(url)
@@ -68,11 +72,14 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
         providers = open_providers(settings, deliver_webhook=deliver)
         tenancy = Tenancy(database, notifier, keys)
         payments = Payments(database, ledger, tenancy, providers, notifier)
+        vault = Vault(database, keys)
+        access = Access(database, notifier, listener=listener, settings=settings, meter=meter)
         for room in (
             settings,
             database,
             keys,
-            Vault(database, keys),
+            vault,
+            People(database, vault, notifier),
             open_witness(database),
             notifier,
             listener,
@@ -81,7 +88,8 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             Seals(ledger, keys),
             payments,
             tenancy,
-            Access(database, notifier, listener=listener, settings=settings, meter=meter),
+            access,
+            *open_tokens(settings, database, keys, access, listener),
             Webhooks(database, notifier, keys, confinement(settings)),
         ):
             rooms.add(room)

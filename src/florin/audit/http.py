@@ -22,7 +22,9 @@ router = APIRouter(tags=["Audit"])
 
 Read = Annotated[Call, Depends(requires("audit:read", tenants_only=True, privileged=True))]
 Export = Annotated[Call, Depends(requires("audit:export", tenants_only=True, privileged=True))]
-OfPlatform = Annotated[Call, Depends(requires("platform:read", platform=True, privileged=True))]
+OfPlatform = Annotated[
+    Call, Depends(requires("platform:read", tenants_only=True, platform=True, privileged=True))
+]
 _WINDOW = 500
 """Rows written at a time: short enough not to keep the process's other requests waiting."""
 

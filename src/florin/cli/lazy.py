@@ -10,8 +10,12 @@ GROUPS: Final = {
     "audit": "florin.cli.audit",
     "keys": "florin.cli.keys",
     "ledger": "florin.cli.ledger",
+    "platform": "florin.cli.platform_tenant",
     "replay": "florin.cli.replay",
+    "roles": "florin.cli.roles",
     "tenants": "florin.cli.tenants",
+    "tokens": "florin.cli.tokens",
+    "users": "florin.cli.users",
 }
 """Groups of commands by name: modules that have an `app`."""
 

@@ -1,6 +1,6 @@
 """The database: one pool, and transactions that know whose they are."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -79,27 +79,51 @@ class Database:
         """
         try:
             async with self.connection() as connection, connection.transaction():
-                await enter(connection, tenant_id, by or acting())
+                await _begin(connection, tenant_id, by or acting())
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise Unavailable from error
+
+    @asynccontextmanager
+    async def snapshot(self, tenant_id: int) -> AsyncIterator[Connection]:
+        """One read-only transaction in one tenant's context that sees one moment from beginning to end.
+
+        Raises:
+            Unavailable: the server is away.
+        """
+        try:
+            async with self.connection() as connection, connection.transaction():
+                # Before anything that takes a snapshot; and whoever only reads need not be named.
+                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                await connection.execute(set_tenant(tenant_id))
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unavailable from error
 
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[Connection]:
-        """One transaction with no tenant: it sees reference tables and the registry of tenants."""
+        """One transaction with no tenant: it sees reference tables and the registry of tenants.
+
+        What is changed in it once it has taken a tenant's context is put down to whoever is acting.
+        """
         try:
             async with self.connection() as connection, connection.transaction():
+                if (by := acting()) is not None:
+                    await _set(connection, settings_of(by))
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unavailable from error
 
 
-async def enter(connection: Connection, tenant_id: int, by: Provenance | None) -> None:
-    """Gives a transaction its tenant, and to whom its changes are put down, in one round trip."""
+async def _begin(connection: Connection, tenant_id: int, by: Provenance | None) -> None:
+    """Tenant and provenance in one round trip."""
     if by is None:
         await connection.execute(set_tenant(tenant_id))
         return
-    said = {"app.tenant_id": str(int(tenant_id)), **settings_of(by)}
+    await _set(connection, {"app.tenant_id": str(int(tenant_id)), **settings_of(by)})
+
+
+async def _set(connection: Connection, said: Mapping[str, str]) -> None:
     await connection.execute(
         "SELECT set_config(s.name, s.value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
         (list(said), list(said.values())),

@@ -8,22 +8,23 @@ from uuid import UUID
 
 from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing
-from florin.kernel.db import Database, enter
+from florin.kernel.db import Database, set_tenant
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
-from florin.kernel.provenance import acting
 from florin.tenancy import store
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
     CustomerNotFound,
     ParentBelowUnit,
     PartnerNotFound,
+    PlatformStaysActive,
     TenantNotFound,
     UnknownReference,
 )
 from florin.tenancy.model import (
     CALLERS_CHANGED,
+    PLATFORM,
     BusinessUnit,
     BusinessUnitType,
     Customer,
@@ -72,7 +73,7 @@ async def create_tenant(
             twins = []
             for live in (True, False):
                 tenant_id = await store.register(connection, code, live=live)
-                await enter(connection, tenant_id, acting())
+                await connection.execute(set_tenant(tenant_id))
                 await store.insert_tenant(
                     connection, tenant_id, status if live else TenantStatus.ACTIVE, details, at
                 )
@@ -126,13 +127,16 @@ async def set_status(
 
     Raises:
         TenantNotFound: nobody has this code.
+        PlatformStaysActive: it is PLATFORM, whose administrators could not undo it.
     """
+    if code == PLATFORM and status is not TenantStatus.ACTIVE:
+        raise PlatformStaysActive
     twins = [t for t in await list_tenants(tenancy, code) if live is None or t.live == live]
     if not twins:
         raise TenantNotFound(f"there is no tenant {code}")
     async with tenancy.database.platform() as connection:
         for twin in twins:
-            await enter(connection, twin.tenant_id, acting())
+            await connection.execute(set_tenant(twin.tenant_id))
             await store.update_tenant(connection, twin.tenant_id, {"status": status}, now())
     for twin in twins:
         tenancy.notifier.say(CALLERS_CHANGED, str(twin.tenant_id))
@@ -160,6 +164,7 @@ async def create_business_unit(
                 level = parent.level + 1
             unit = BusinessUnit(new_id(), name, type, Status.ACTIVE, parent_id, level, at, at)
             await store.insert_business_unit(connection, tenant_id, unit)
+    tenancy.notifier.say(CALLERS_CHANGED, str(tenant_id))  # who may do what above, may do it here
     return unit
 
 
@@ -208,6 +213,7 @@ async def change_business_unit(
                     connection, tenant_id, unit_id, changed.parent_id, list(below), level - unit.level, at
                 )
                 changed = replace(changed, level=level)
+    tenancy.notifier.say(CALLERS_CHANGED, str(tenant_id))
     return changed
 
 
@@ -216,14 +222,15 @@ async def list_business_units(
     tenant_id: int,
     *,
     parent_id: UUID | None = None,
+    only: frozenset[UUID] | None = None,
     status: Status | None = None,
     after: UUID | None = None,
     count: int,
 ) -> list[BusinessUnit]:
-    """Up to `count` units, newest first, `after` one of them."""
+    """Up to `count` units, newest first, `after` one of them; `only`: of these."""
     async with tenancy.database.tenant(tenant_id) as connection:
         return await store.business_units(
-            connection, tenant_id, parent_id=parent_id, status=status, after=after, count=count
+            connection, tenant_id, parent_id=parent_id, only=only, status=status, after=after, count=count
         )
 
 
@@ -337,11 +344,20 @@ async def create_customer(
 
 
 async def get_customer(
-    tenancy: Tenancy, tenant_id: int, customer_id: UUID, partner_id: UUID | None
+    tenancy: Tenancy,
+    tenant_id: int,
+    customer_id: UUID,
+    partner_id: UUID | None,
+    *,
+    units: frozenset[UUID] | None = None,
 ) -> Customer:
-    """One customer; with `partner_id`, only that partner's. Raises CustomerNotFound."""
+    """One customer; with `partner_id`, only that partner's, with `units`, only of these business units.
+
+    Raises:
+        CustomerNotFound: none, or another's.
+    """
     async with tenancy.database.tenant(tenant_id) as connection:
-        customer = await store.customer(connection, tenant_id, customer_id, partner_id)
+        customer = await store.customer(connection, tenant_id, customer_id, partner_id, units)
     if customer is None:
         raise CustomerNotFound
     return customer
@@ -354,10 +370,14 @@ async def list_customers(
     partner_id: UUID | None = None,
     business_unit_id: UUID | None = None,
     reference: str | None = None,
+    units: frozenset[UUID] | None = None,
     after: UUID | None = None,
     count: int,
 ) -> list[Customer]:
-    """Up to `count` customers, newest first: a partner's, a unit's, or of one reference."""
+    """Up to `count` customers, newest first: a partner's, a unit's, or of one reference.
+
+    `units`: only of these business units.
+    """
     async with tenancy.database.tenant(tenant_id) as connection:
         return await store.customers(
             connection,
@@ -365,6 +385,7 @@ async def list_customers(
             partner_id=partner_id,
             business_unit_id=business_unit_id,
             reference=reference,
+            units=units,
             after=after,
             count=count,
         )
@@ -376,17 +397,19 @@ async def change_customer(
     customer_id: UUID,
     partner_id: UUID | None,
     changes: Mapping[str, Any],
+    *,
+    units: frozenset[UUID] | None = None,
 ) -> Customer:
     """Changes a customer, or empties a personal field with None; the row is locked.
 
     Raises:
-        CustomerNotFound: no such customer, or another partner's.
+        CustomerNotFound: no such customer, or another partner's, or of none of these `units`.
         ReferenceTaken, UnknownReference: as in `create_customer`.
     """
     at = now()
     with store.refusing():
         async with tenancy.database.tenant(tenant_id) as connection:
-            customer = await store.customer(connection, tenant_id, customer_id, partner_id, lock=True)
+            customer = await store.customer(connection, tenant_id, customer_id, partner_id, units, lock=True)
             if customer is None:
                 raise CustomerNotFound
             changed = replace(customer, **{**changes, "updated_at": at})

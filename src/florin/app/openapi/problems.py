@@ -4,7 +4,19 @@ from typing import Any, Final
 
 import orjson
 
-from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound, TenantNotActive
+from florin.access.people.errors import (
+    AssignmentExists,
+    AssignmentNotFound,
+    LastAdministrator,
+    RoleCodeTaken,
+    RoleInUse,
+    RoleNotFound,
+    UserExists,
+    UserNotFound,
+    UserStateConflict,
+)
+from florin.access.sessions.errors import SessionNotFound
 from florin.audit.errors import AuditEntryNotFound
 from florin.kernel.errors import (
     Forbidden,
@@ -20,6 +32,7 @@ from florin.kernel.errors import (
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
+    UsersOnly,
 )
 from florin.kernel.http.problem import render
 from florin.ledger.bulk.errors import ImportInProgress, ImportNotFound
@@ -71,9 +84,12 @@ from florin.tenancy.errors import (
     CustomerNotFound,
     EmailTaken,
     PartnerNotFound,
+    PlatformStaysActive,
     ReferenceTaken,
     SettingExists,
     SettingNotFound,
+    TenantCodeTaken,
+    TenantNotFound,
 )
 from florin.webhooks.errors import (
     DeliveryInFlight,
@@ -87,6 +103,10 @@ from florin.webhooks.errors import (
 _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
+    "endUserSessions": UserNotFound,
+    "endUserSession": SessionNotFound,
+    "endOwnSession": SessionNotFound,
+    "listUserSessions": UserNotFound,
     "createRefund": PaymentNotFound,
     "createMonitor": AccountNotFound,
     "Monitor": MonitorNotFound,
@@ -116,6 +136,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
     "AuditEntry": AuditEntryNotFound,
+    "PlatformTenant": TenantNotFound,
+    "listUsers": RoleNotFound,
+    "listAssignments": RoleNotFound,
+    "User": UserNotFound,
+    "Role": RoleNotFound,
+    "Assignment": AssignmentNotFound,
     "Provider": ProviderNotFound,
     "getStatements": AccountNotFound,
     "getJournal": AccountNotFound,
@@ -156,6 +182,16 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Partner": EmailTaken,
     "Setting": SettingExists,
     "ApiKey": ApiKeyAlreadyRotated,
+    "createPlatformTenant": TenantCodeTaken,
+    "PlatformTenant": PlatformStaysActive,
+    "createUser": UserExists,
+    "updateUser": UserExists,
+    "deleteUser": LastAdministrator,
+    "User": UserStateConflict,
+    "createRole": RoleCodeTaken,
+    "Role": RoleInUse,
+    "createAssignment": AssignmentExists,
+    "endAssignment": LastAdministrator,
 }
 
 _BROKEN_RULES: Final[dict[str, Refusal]] = {
@@ -210,8 +246,7 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found = [IdempotencyKeyMissing()] if keyed else []
             found.append(MalformedRequest("the body is not JSON: Expecting value at character 11"))
         case 403:
-            scope = operation["security"][0]["key"][0]
-            found = [Forbidden(f"the key has no scope {scope}", scope=scope)]
+            found = [_forbidden(operation["security"])]
         case 404:
             found = [_NOT_FOUND[_key(_NOT_FOUND, name)]()]
         case 409:
@@ -222,6 +257,15 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found += [_BROKEN_RULES[name]] if name in _BROKEN_RULES else []
             found += [IdempotencyKeyReused()] if keyed else []
     return found
+
+
+def _forbidden(security: list[dict[str, list[str]]]) -> Refusal:
+    match security:
+        case [{"key": [scope]}]:
+            return Forbidden(f"the key has no scope {scope}", scope=scope)
+        case [_]:
+            return UsersOnly()
+    return TenantNotActive()
 
 
 def _broken_rule(operation: dict[str, Any]) -> InvalidRequest:

@@ -19,6 +19,8 @@ OUTSIDE: Final = {
     "/healthz": "For load balancers.",
     "/readyz": "For load balancers.",
     "/metrics": "For Prometheus: keep it inside with your proxy.",
+    "/.well-known/jwks.json": "Whoever gets our tokens checks their signatures with it.",
+    "/.well-known/oauth-authorization-server": "Where tokens are to be had (RFC 8414).",
     "/providers/{name}/webhooks": "Where payment providers report: authentic by their signature.",
 }
 """Paths that are not under /v1 and ask for no credential, and why."""

@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from florin.access.people.room import People
+from florin.access.senders import open_senders
 from florin.access.service import Access
 from florin.access.sessions.service import render_session
+from florin.access.signin.room import SignIn
 from florin.access.tokens.rooms import open_tokens
 from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
@@ -74,6 +76,8 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
         payments = Payments(database, ledger, tenancy, providers, notifier)
         vault = Vault(database, keys)
         access = Access(database, notifier, listener=listener, settings=settings, meter=meter)
+        signing_keys, sessions, callers = open_tokens(settings, database, keys, access, listener)
+        sign_in = SignIn(database, vault, tenancy, sessions, open_senders(settings), settings)
         for room in (
             settings,
             database,
@@ -89,12 +93,16 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             payments,
             tenancy,
             access,
-            *open_tokens(settings, database, keys, access, listener),
+            signing_keys,
+            sessions,
+            callers,
+            sign_in,
             Webhooks(database, notifier, keys, confinement(settings)),
         ):
             rooms.add(room)
         try:
             yield rooms
         finally:
+            await sign_in.close()
             for provider in providers.values():
                 await provider.close()

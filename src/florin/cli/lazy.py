@@ -10,6 +10,7 @@ GROUPS: Final = {
     "audit": "florin.cli.audit",
     "keys": "florin.cli.keys",
     "ledger": "florin.cli.ledger",
+    "passwords": "florin.cli.passwords",
     "platform": "florin.cli.platform_tenant",
     "replay": "florin.cli.replay",
     "roles": "florin.cli.roles",

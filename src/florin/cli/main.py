@@ -22,7 +22,7 @@ from florin.kernel.log import configure_logging
 from florin.kernel.migrations import MigrationError
 from florin.kernel.provenance import Provenance, acting_as
 from florin.kernel.roles import RolesError
-from florin.kernel.settings import Settings, settings
+from florin.kernel.settings import Settings, SettingUnusable, settings
 
 app = typer.Typer(
     name="florin",
@@ -181,6 +181,8 @@ def main() -> None:
             app()
     except BadKeyRing as error:
         fail(f"the key ring (FLORIN_KEY_RING, or key_ring in the data directory): {error}", code=USAGE)
+    except SettingUnusable as error:
+        fail(str(error), code=USAGE)
     except (EmbeddedError, RolesError, MigrationError, CannotStart) as error:
         fail(str(error))
     except Refusal as refusal:

@@ -17,6 +17,12 @@ from florin.access.people.errors import (
     UserStateConflict,
 )
 from florin.access.sessions.errors import SessionNotFound
+from florin.access.signin.errors import (
+    ContactNotVerified,
+    PasswordRefused,
+    SecondFactorMissing,
+    SecondFactorOn,
+)
 from florin.audit.errors import AuditEntryNotFound
 from florin.kernel.errors import (
     Forbidden,
@@ -103,6 +109,15 @@ from florin.webhooks.errors import (
 _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
+    "getMe": UserNotFound,
+    "changePassword": UserNotFound,
+    "Totp": UserNotFound,
+    "CodeFactor": UserNotFound,
+    "RecoveryCodes": UserNotFound,
+    "sendOwnCode": UserNotFound,
+    "verifyContact": UserNotFound,
+    "unlockUser": UserNotFound,
+    "resetSecondFactor": UserNotFound,
     "endUserSessions": UserNotFound,
     "endUserSession": SessionNotFound,
     "endOwnSession": SessionNotFound,
@@ -151,6 +166,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
 """By operation id, or by what its name holds; the first that fits."""
 
 _CONFLICTS: Final[dict[str, type[Refusal]]] = {
+    "enrolToSignIn": SecondFactorOn,
+    "sendChallengeCode": ContactNotVerified,
+    "sendOwnCode": ContactNotVerified,
+    "Totp": SecondFactorMissing,
+    "CodeFactor": ContactNotVerified,
+    "RecoveryCodes": SecondFactorMissing,
     "createPayment": LedgerRefused,
     "confirmPayment": PaymentNotConfirmable,
     "capturePayment": PaymentNotCapturable,
@@ -194,7 +215,20 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "endAssignment": LastAdministrator,
 }
 
+_PASSWORD_REFUSED: Final = PasswordRefused(
+    "password: the password is one of the most common passwords",
+    param="password",
+    errors=[
+        {
+            "param": "password",
+            "rule": "common",
+            "detail": "the password is one of the most common passwords",
+        }
+    ],
+)
+
 _BROKEN_RULES: Final[dict[str, Refusal]] = {
+    "resetPassword": _PASSWORD_REFUSED,
     "createRefund": RefundExceedsRemaining(
         "only 2100 minor units are left to refund", param="amount", remaining=2100
     ),

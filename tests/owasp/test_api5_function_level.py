@@ -8,7 +8,6 @@ from florin.kernel.permissions import PERMISSIONS, SELF
 from tests.flows.world import Operation, Tenant, operations, unknown_id
 from tests.owasp.house import OPERATIONS, ROUTES, UNIT, House, path_ids, permission, send
 
-
 EVERYBODYS = list(operations(everybodys=True))
 
 

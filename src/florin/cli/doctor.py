@@ -40,7 +40,14 @@ SELECT current_setting('server_version_num')::integer AS version,
        (SELECT array_agg(table_name::text) FROM kernel.partitioned_tables p
         WHERE to_regclass(table_name::text || to_char(
             date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month', '"_y"YYYY"m"MM')) IS NULL
-       ) AS without_next_month
+       ) AS without_next_month,
+       (SELECT array_agg(DISTINCT t.tgrelid::regclass::text)
+        FROM pg_trigger t
+        WHERE t.tgname IN ('append_only', 'not_truncated', 'audited', 'audited_inserts') AND t.tgenabled = 'D'
+       ) AS without_triggers,
+       (SELECT count(*) FROM pg_event_trigger
+        WHERE evtname IN ('florin_schema_changed', 'florin_schema_dropped') AND evtenabled IN ('A', 'O')
+       ) AS schema_triggers
 """
 
 
@@ -88,6 +95,19 @@ def _database(facts: dict[str, Any], pending: int) -> Iterator[Finding]:
         not missing,
         ", ".join(missing) or "all",
         "keep florin run going: its worker makes them",
+    )
+    disabled = facts["without_triggers"] or []
+    yield Finding(
+        "append-only and audited tables have their triggers",
+        not disabled,
+        ", ".join(disabled) or "all",
+        "somebody has disabled them: ALTER TABLE ... ENABLE TRIGGER ALL, and ask who",
+    )
+    yield Finding(
+        "changes of the schema are recorded",
+        facts["schema_triggers"] == 2,  # noqa: PLR2004
+        "on" if facts["schema_triggers"] == 2 else "off",  # noqa: PLR2004
+        "let a superuser run what florin audit schema --print-sql prints",
     )
     skew_s = abs((facts["database_time"] - now()).total_seconds())
     yield Finding(

@@ -104,6 +104,8 @@ def migrate(
 
 
 async def _migrate(chosen: Settings, *, check: bool) -> None:
+    from florin.audit import schema_watch  # noqa: PLC0415
+
     async with open_database(chosen) as urls:
         if check:
             pending = await migrations.check(urls.owner)
@@ -114,6 +116,8 @@ async def _migrate(chosen: Settings, *, check: bool) -> None:
             out.print("up to date")
             return
         applied = await migrations.migrate(urls.owner, on_step=lambda one: out.print(f"applied  {one}"))
+        if urls.root is not None:
+            await schema_watch.install(urls.root)
         out.print("up to date" if not applied else f"{len(applied)} applied", highlight=False)
 
 

@@ -19,6 +19,7 @@ from florin.access.signin.room import check_settings
 from florin.app.processes import Child, Keeper
 from florin.app.serve import Server, bind
 from florin.app.tls import BadTls, open_tls
+from florin.audit import schema_watch
 from florin.cli.console import CannotStart, err, out
 from florin.cli.demo import Demo, ensure_demo
 from florin.kernel import migrations
@@ -75,6 +76,8 @@ async def run_florin(settings: Settings) -> None:
         async with open_database(settings, supervise=True) as urls:
             for applied in await migrations.migrate(urls.owner):
                 err.print(f"applied migration {applied}", highlight=False)
+            if urls.root is not None:
+                await schema_watch.install(urls.root)
             port: int = listening.getsockname()[1]
             chosen = settings.model_copy(update={"port": port, "receiver_url": _receiver_url(port)})
             demo = await ensure_demo(chosen, urls, str(chosen.receiver_url))

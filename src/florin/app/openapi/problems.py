@@ -23,6 +23,7 @@ from florin.access.signin.errors import (
     SecondFactorMissing,
     SecondFactorOn,
 )
+from florin.audit.errors import AuditEntryNotFound
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -150,6 +151,7 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
+    "AuditEntry": AuditEntryNotFound,
     "PlatformTenant": TenantNotFound,
     "listUsers": RoleNotFound,
     "listAssignments": RoleNotFound,

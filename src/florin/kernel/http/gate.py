@@ -34,6 +34,7 @@ from florin.kernel.http.body import RawBody, check_body, raw_body_of
 from florin.kernel.http.call import CALL, KNOCK, Call, Knock, OpenToAll, Principal, Rooms
 from florin.kernel.http.cors import Cors
 from florin.kernel.http.lean import LeanRoute
+from florin.kernel.http.notes import noting
 from florin.kernel.http.problem import MEDIA_TYPE, render
 from florin.kernel.ids import encode_id, new_id
 from florin.kernel.pan import holds_card_number
@@ -261,8 +262,10 @@ class Gate:
             answer_headers=extra,
         )
         scope[CALL] = call
+        lean = self._lean.get((method, path))
+        if lean is None or lean.permission.privileged:
+            send = noting(call, scope, send, _send_problem)
         with acting_as(call.provenance):
-            lean = self._lean.get((method, path))
             if lean is not None:
                 scope["route"] = lean
                 await lean.serve(scope, send)

@@ -378,5 +378,5 @@ def _user(row: Sequence[Any], person: Person | None) -> User:
         created_by=created_by,
         updated_at=updated_at,
         deleted_at=deleted_at,
-        homes=tuple(homes),
+        homes=tuple(homes or ()),
     )

@@ -145,6 +145,11 @@ SELECT count(*) FROM access.assignments a
 WHERE a.tenant_id = :tenant_id AND a.role_id = :role_id AND a.ended_at IS NULL
   AND (a.expires_at IS NULL OR a.expires_at > :at);
 
+-- name: keep_unit(tenant_id, id)^
+-- Keeps a business unit from being moved until the transaction ends: as the foreign key would, but before
+-- the end of the audit log is locked.
+SELECT id FROM tenancy.business_units WHERE tenant_id = :tenant_id AND id = :id FOR KEY SHARE;
+
 -- name: insert_assignment(tenant_id, id, user_id, built_in, role_id, business_unit_id, expires_at, now, assigned_by)!
 -- Gives a role.
 INSERT INTO access.assignments

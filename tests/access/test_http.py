@@ -7,9 +7,9 @@ import pytest
 from fastapi.routing import APIRoute
 
 from florin.access import http as access_http
-from florin.access.model import SCOPES
 from florin.access.service import Access, create_key
 from florin.kernel.ids import encode_id, new_id
+from florin.kernel.permissions import PERMISSIONS
 from florin.tenancy.http import business_units, config, customers, partners, tenant, usage
 from florin.tenancy.model import Partner, Tenant
 from tests.tenancy.conftest import Api
@@ -146,4 +146,4 @@ def test_every_endpoint_asks_for_a_scope_that_exists() -> None:
         for dependency in route.dependant.dependencies
     }
     assert asked == {"keys:read", "keys:write", "tenancy:read", "tenancy:write"}
-    assert asked <= SCOPES
+    assert asked <= PERMISSIONS

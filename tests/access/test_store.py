@@ -20,14 +20,15 @@ ENDS = datetime(2030, 6, 15, 12, 1, tzinfo=UTC)
 
 
 def lease(key_id: UUID, needed: int, wanted: int, *, quota: int = 1_000, minute: int = 0) -> Lease:
-    return Lease(key_id, 60, ENDS + timedelta(minutes=minute), quota, needed, wanted)
+    return Lease([(key_id, 60, ENDS + timedelta(minutes=minute), quota)], [0], needed, [wanted])
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         "SELECT * FROM access.find_keys(%s, '{}')",
-        "SELECT * FROM access.lease(%s, '{}', '{}', '{}', '{}', '{}', '{}')",
+        "SELECT * FROM access.lease(%s, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+        "SELECT * FROM access.ceilings(%s, '{}')",
     ],
 )
 async def test_the_functions_serve_the_tenant_of_the_transaction_only(
@@ -63,12 +64,12 @@ async def test_what_is_needed_is_given_while_it_lasts_and_stores_are_small(
     asked = [(1, 500), (5, 5), (100, 0), (3, 500), (900, 900), (1, 1)]
     got = [await take.call(tenant_id, lease(key_id, needed, wanted)) for needed, wanted in asked]
     assert got == [
-        Leased(15, 15),  # a 64th of 1,000
-        Leased(5, 20),
-        Leased(100, 120),
-        Leased(13, 133),  # a 64th of 880
-        Leased(867, 1_000),
-        Leased(0, 1_000),
+        [Leased(15, 15)],  # a 64th of 1,000
+        [Leased(5, 20)],
+        [Leased(100, 120)],
+        [Leased(13, 133)],  # a 64th of 880
+        [Leased(867, 1_000)],
+        [Leased(0, 1_000)],
     ]
 
 
@@ -83,7 +84,7 @@ async def test_leases_of_many_keys_in_any_order_by_two_processes_do_not_lock_eac
             *(one.call(tenant_id, lease(key_id, 3, 0, quota=5, minute=minute)) for key_id in ids),
             *(two.call(tenant_id, lease(key_id, 3, 0, quota=5, minute=minute)) for key_id in ids[::-1]),
         )
-        assert sorted(answer.calls for answer in answers) == [2] * 10 + [3] * 10
+        assert sorted(one.calls for (one,) in answers) == [2] * 10 + [3] * 10
 
 
 async def test_a_window_that_is_asked_for_twice_at_once_is_answered_twice(
@@ -94,4 +95,4 @@ async def test_a_window_that_is_asked_for_twice_at_once_is_answered_twice(
     key_id = (await create_key(access, tenant_id, name="k", scopes=["*"])).key.id
     take = Coalescer(database, LEASE)
     answers = await asyncio.gather(*(take.call(tenant_id, lease(key_id, 2, 0, quota=3)) for _ in range(2)))
-    assert sorted(answer.calls for answer in answers) == [1, 2]
+    assert sorted(one.calls for (one,) in answers) == [1, 2]

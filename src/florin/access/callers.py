@@ -2,28 +2,28 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import inf
-from typing import Final
 from uuid import UUID
 
+from florin.access.addresses import Reach
 from florin.access.errors import PartnerNotActive, TenantNotActive
-from florin.access.model import Limits, Presented, parse
+from florin.access.model import Limits, Presented
 from florin.access.store import FIND_KEYS, FoundKey
 from florin.kernel.coalescer import Coalescer
 from florin.kernel.db import Database
 from florin.kernel.errors import Refusal, Unauthenticated
 from florin.kernel.http.call import Principal
 
-_SCHEME: Final = b"bearer "
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyHolder(Principal):
-    """A principal with what its key adds: how often it may call."""
+    """A principal with what its key adds: how often it may call, and from where."""
 
     limits: Limits
+    reach: Reach | None = None
+    """None: from anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,47 +65,60 @@ class Callers:
         self._unknown: OrderedDict[bytes, _Known] = OrderedDict()
         self._flying: dict[bytes, asyncio.Task[_Known]] = {}
         self._epoch = 0
-        self._used: set[tuple[int, UUID]] = set()
+        self._used: dict[tuple[int, UUID], str | None] = {}
 
-    async def authenticate(self, headers: Mapping[bytes, bytes]) -> KeyHolder:
-        """Whom the `Authorization: Bearer` header speaks for.
+    def remembered(self, presented: Presented) -> KeyHolder | None:
+        """Whose key it is, if that was looked up not long ago and it may be used. Costs no query."""
+        now = self._clock()
+        known = self._known.get(presented.digest)
+        if known is None or known.fresh_until <= now or known.expires_at <= now or known.refusal is not None:
+            return None
+        self._known.move_to_end(presented.digest)
+        return known.holder
+
+    def has_known(self, presented: Presented) -> bool:
+        """Whether the key was one when it was last looked up, however long ago."""
+        return presented.digest in self._known
+
+    async def authenticate(self, presented: Presented) -> KeyHolder:
+        """Whose key it is.
 
         Raises:
-            Unauthenticated: no key, or one that is unknown, expired or revoked; which, is not said.
+            Unauthenticated: it is unknown, expired or revoked; which, is not said.
             TenantNotActive, PartnerNotActive: the key is right and its owner may not call.
         """
-        authorization = headers.get(b"authorization", b"")
-        if authorization[: len(_SCHEME)].lower() != _SCHEME:
-            raise Unauthenticated
-        presented = parse(authorization[len(_SCHEME) :].strip().decode("latin-1"))
-        if presented is None:
-            raise Unauthenticated
         now = self._clock()
-        known = self._remembered(presented.digest, now) or await self._look_up(presented)
+        known = self._believed(presented.digest, now) or await self._look_up(presented)
         if known.holder is None or known.expires_at <= now:
             raise Unauthenticated
         if known.refusal is not None:
             raise known.refusal
-        self._used.add((known.tenant_id, known.holder.id))
         return known.holder
+
+    def note_use(self, holder: KeyHolder, address: str | None) -> None:
+        """Remembers that a key was used, and from where, until `take_used`."""
+        self._used[holder.tenant_id, holder.id] = address
 
     def forget(self, tenant_id: int | None) -> None:
         """Looks a tenant's keys up anew from now on; None: everybody's."""
         self._epoch += 1
         self._flying.clear()  # they may have read what has just changed
-        for memory in (self._known, self._unknown):
-            for digest in [d for d, k in memory.items() if tenant_id in (None, k.tenant_id)]:
-                del memory[digest]
+        for digest, known in self._known.items():
+            if tenant_id in (None, known.tenant_id):
+                # Kept, and not believed: who was let in before is no stranger who guesses.
+                self._known[digest] = replace(known, fresh_until=-inf)
+        for digest in [d for d, known in self._unknown.items() if tenant_id in (None, known.tenant_id)]:
+            del self._unknown[digest]
 
-    def take_used(self) -> dict[int, list[UUID]]:
-        """By tenant the keys that were used since the last time that this was asked."""
-        used, self._used = self._used, set()
-        by_tenant: dict[int, list[UUID]] = {}
-        for tenant_id, key_id in used:
-            by_tenant.setdefault(tenant_id, []).append(key_id)
+    def take_used(self) -> dict[int, dict[UUID, str | None]]:
+        """By tenant the keys that were used since the last time that this was asked, and from where last."""
+        used, self._used = self._used, {}
+        by_tenant: dict[int, dict[UUID, str | None]] = {}
+        for (tenant_id, key_id), address in used.items():
+            by_tenant.setdefault(tenant_id, {})[key_id] = address
         return by_tenant
 
-    def _remembered(self, digest: bytes, now: float) -> _Known | None:
+    def _believed(self, digest: bytes, now: float) -> _Known | None:
         memory = self._known if digest in self._known else self._unknown
         known = memory.get(digest)
         if known is None or known.fresh_until <= now:
@@ -141,15 +154,17 @@ class Callers:
     def _judge(self, presented: Presented, found: FoundKey | None) -> _Known:
         now = self._clock()
         expires_at = inf if found is None or found.expires_at is None else found.expires_at.timestamp()
-        if found is None or found.revoked_at is not None or expires_at <= now:
+        if found is None or found.live != presented.live or found.revoked_at is not None or expires_at <= now:
             return _Known(presented.tenant_id, None, None, inf, now + self._unknown_s)
         holder = KeyHolder(
             tenant_id=presented.tenant_id,
             partner_id=found.partner_id,
             id=found.id,
             scopes=frozenset(found.scopes),
-            live=presented.live,
+            live=found.live,
+            platform=found.platform,
             limits=found.limits,
+            reach=Reach(found.allowed_addresses) if found.allowed_addresses else None,
         )
         refusal: type[Refusal] | None = None
         if found.tenant_status != "ACTIVE":

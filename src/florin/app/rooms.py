@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from florin.access.service import Access
+from florin.access.views import render_ending
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
 from florin.kernel.events import register
@@ -55,6 +56,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     register("balance_monitor", render_crossing)
     register("clearing", render_overdue)
     register("ledger_fault", render_fault)
+    register("api_key", render_ending)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)
         notifier, listener = Notifier(database), Listener(url)

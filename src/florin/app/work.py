@@ -3,7 +3,7 @@
 import asyncio
 
 from florin.access.jobs import forget_windows
-from florin.access.service import Access
+from florin.access.service import Access, tell_endings
 from florin.app.processes import stop_with_parent
 from florin.app.rooms import open_rooms
 from florin.app.upkeep import Upkeep
@@ -45,6 +45,9 @@ def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
         ),
         Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
         Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
+        PerTenant(
+            "access.tell_endings", every(3600), lambda tenant_id: tell_endings(rooms[Access], tenant_id)
+        ),
     ]
 
 

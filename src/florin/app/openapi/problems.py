@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyEnded, ApiKeyNotFound
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -153,6 +153,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Customer": ReferenceTaken,
     "Partner": EmailTaken,
     "Setting": SettingExists,
+    "updateApiKey": ApiKeyEnded,
     "ApiKey": ApiKeyAlreadyRotated,
 }
 

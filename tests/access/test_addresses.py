@@ -62,9 +62,7 @@ NOT_MAPPED = st.ip_addresses().filter(lambda one: getattr(one, "ipv4_mapped", No
 
 
 @given(NOT_MAPPED, st.integers(0, 128))
-def test_reach_is_what_the_standard_library_says(
-    address: IPv4Address | IPv6Address, bits: int
-) -> None:
+def test_reach_is_what_the_standard_library_says(address: IPv4Address | IPv6Address, bits: int) -> None:
     shift = address.max_prefixlen - min(bits, address.max_prefixlen)
     base = type(address)(int(address) >> shift << shift)
     one = network(f"{base}/{address.max_prefixlen - shift}")

@@ -40,7 +40,7 @@ class Processes:
     rooms: list[Access]
 
     async def rush(self, keys: list[KeyHolder], each: int, clients: int = 32) -> Counter[UUID]:
-        """In every process so many clients, each calling so often, keys in turn: who was admitted how often."""
+        """So many clients of every process, keys in turn, call so often each: who was admitted how often."""
 
         async def client(room: Access, number: int) -> list[UUID]:
             key = keys[number % len(keys)]
@@ -60,10 +60,10 @@ async def processes(database_urls: Urls, access: Access, clock: Clock) -> AsyncI
         await database.close()
 
 
-async def partner_of(tenancy: Tenancy, twins: Twins, **limits: int | None) -> UUID:
-    found = await create_partner(
-        tenancy, twins[0].tenant_id, name="Shop", email=f"{new_id()}@shop.example", **limits
-    )
+async def partner_of(tenancy: Tenancy, twins: Twins, **limits: int) -> UUID:
+    tenant_id = twins[0].tenant_id
+    found = await create_partner(tenancy, tenant_id, name="Shop", email=f"{new_id()}@shop.example")
+    await change_partner(tenancy, tenant_id, found.id, limits)
     return found.id
 
 
@@ -92,7 +92,8 @@ def taken(urls: Urls, tenant_id: int) -> dict[UUID, int]:
     with psycopg.connect(urls.app) as connection:
         connection.execute(f"SET app.tenant_id = {tenant_id}".encode())
         rows = connection.execute(
-            "SELECT subject_id, max(taken) FROM access.rate_windows WHERE tenant_id = %s GROUP BY 1", (tenant_id,)
+            "SELECT subject_id, max(taken) FROM access.rate_windows WHERE tenant_id = %s GROUP BY 1",
+            (tenant_id,),
         ).fetchall()
     return dict(rows)
 
@@ -174,9 +175,7 @@ async def test_keys_with_nine_windows_in_any_order_by_four_processes_never_deadl
         await partner_of(tenancy, twins, limit_per_minute=120, limit_per_hour=400, limit_per_day=900)
         for _ in range(3)
     ]
-    keys = [
-        await key(access, twins, partner_id=shops[n % 3], minute=60, hour=200, day=500) for n in range(9)
-    ]
+    keys = [await key(access, twins, partner_id=shops[n % 3], minute=60, hour=200, day=500) for n in range(9)]
     Random(1).shuffle(keys)
     total: Counter[UUID] = Counter()
     for _ in range(3):

@@ -178,9 +178,7 @@ async def test_a_key_away_from_its_addresses_is_refused_without_saying_which_the
     room: Access, access: Access, twins: Twins, address: str
 ) -> None:
     allowed = networks(["192.0.2.0/24", "2001:db8::/32"])
-    made = await create_key(
-        access, twins[0].tenant_id, name="k", scopes=["*"], allowed_addresses=allowed
-    )
+    made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"], allowed_addresses=allowed)
     for inside in ("192.0.2.9", "::ffff:192.0.2.9", "2001:db8::5"):
         assert (await room.authenticate(bearer(made.secret), inside)).id == made.key.id
     with pytest.raises(AddressNotAllowed) as refused:

@@ -31,6 +31,7 @@ from florin.kernel.errors import InvalidRequest, Unauthenticated, Unavailable
 from florin.kernel.http.call import Principal, PrincipalKind
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Listener, Notifier
+from florin.kernel.provenance import acting
 from florin.kernel.settings import Settings
 from florin.tenancy import store as tenancy_store
 from florin.tenancy.errors import TenantNotFound, UnknownReference
@@ -312,7 +313,9 @@ async def revoke_key(
 
     Raises ApiKeyNotFound.
     """
-    async with access.database.tenant(tenant_id) as connection:
+    who = acting()
+    because = who if who is None or reason is None else replace(who, reason=reason)
+    async with access.database.tenant(tenant_id, by=because) as connection:
         key = await _locked(connection, tenant_id, key_id, partner_id)
         if key.revoked_at is None:
             key = replace(key, revoked_at=now(), revoked_by=by, revoked_reason=reason)

@@ -97,7 +97,8 @@ ALTER TABLE access.rate_windows RENAME COLUMN key_id TO subject_id;
 DROP FUNCTION access.lease(integer, uuid[], integer[], timestamptz[], integer[], integer[], integer[]);
 
 -- Leases calls from windows, those of one item together: an item's calls are taken from all of its windows or from
--- none, so what one window refuses uses nothing of the others. One row per window.
+-- none, so what one window refuses uses nothing of the others. One row per window: what was leased of it, and how
+-- much of it is handed out in all once everybody in this call has been served.
 --   p_items    which windows belong together: 1, 2, ... ascending
 --   p_limits   the window's quota
 --   p_held     what the process has in store of the window: calls that wait are served from it first

@@ -137,7 +137,7 @@ async def test_strangers_and_guesses_use_up_the_same_and_the_refusal_says_when_t
     room: Access, twins: Twins, address: str, clock: Clock
 ) -> None:
     headers = [dict(await room.admit_stranger(address)) for _ in range(LIMIT - 1)]
-    assert headers[-1][b"ratelimit"] == b'"minute";r=1;t=60'
+    assert headers[-1][b"ratelimit"] == b'"address-minute";r=1;t=60'
     assert await guess(room, twins, address) is Unauthenticated
     clock.at += 15
     with pytest.raises(TooManyRequests, match="20 calls per minute") as refused:

@@ -135,7 +135,7 @@ class RateLimits:
         """The same for an address: see `addresses.counted_as`."""
         lane = self._lanes.get(number)
         if lane is None:
-            lane = self._remember(number, self._laned(NOBODY, limits, [(number, limits, "")]))
+            lane = self._remember(number, self._laned(NOBODY, limits, [(number, limits, "address-")]))
         else:
             self._lanes.move_to_end(number)
         return await self._pass(lane)
@@ -300,7 +300,7 @@ def _refusal(lane: Lane, shut: Sequence[Window], now: float) -> TooManyRequests:
     last = max(shut, key=lambda window: window.ends_at)
     headers = {name.decode(): value.decode() for name, value in _headers(lane.policy, last, 0, now)}
     whose, _, period = last.name.rpartition("-")
-    of = {"": "", "partner": " of the partner", "tenant": " of the tenant"}[whose]
+    of = f" of the {whose}" if whose else ""
     return TooManyRequests(
         f"the limit{of} of {last.quota} calls per {period} is used up",
         headers={**headers, "retry-after": headers["ratelimit-reset"]},

@@ -12,6 +12,7 @@ import pytest
 
 from florin.access.callers import KeyHolder
 from florin.access.service import Access, change_key, create_key
+from florin.access.store import Lease, Leased
 from florin.kernel.db import Database
 from florin.kernel.errors import TooManyRequests
 from florin.kernel.http.call import Principal, PrincipalKind
@@ -308,17 +309,42 @@ async def test_a_changed_ceiling_of_a_partner_is_felt_when_it_is_heard(
 
 
 async def test_a_caller_that_goes_away_while_it_waits_costs_the_others_nothing(
-    access: Access, twins: Twins, clock: Clock
+    access: Access, twins: Twins, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = Access(access.database, access.notifier, clock=clock)
     one = await key(access, twins, minute=3)
-    await room._limits._ceilings.of(one.tenant_id, None)
+    lease, leased, answer = room._limits._lease, asyncio.Event(), asyncio.Event()
+    call = lease.call
+
+    async def slow(tenant_id: int, item: Lease) -> list[Leased]:
+        got = await call(tenant_id, item)
+        leased.set()
+        await answer.wait()
+        return got
+
+    monkeypatch.setattr(lease, "call", slow)
     waiting = [asyncio.create_task(admitted(room, one)) for _ in range(3)]
-    await asyncio.sleep(0.0005)
+    await leased.wait()
     waiting[0].cancel()
+    answer.set()
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    seen = outcomes.count(True) + sum([await admitted(room, one) for _ in range(5)])
-    assert seen == 3
+    assert outcomes[1:] == [True, True]
+    assert [await admitted(room, one) for _ in range(3)] == [True, False, False]
+
+
+async def test_stores_that_outlive_a_shorter_window_are_counted_once(
+    access: Access, tenancy: Tenancy, twins: Twins, clock: Clock
+) -> None:
+    room = Access(access.database, access.notifier, clock=clock)
+    shop = await partner_of(tenancy, twins, limit_per_hour=1_000)
+    keys = [await key(access, twins, partner_id=shop, minute=150, day=20_000) for _ in range(2)]
+    counts = []
+    for _ in range(5):
+        rush = await asyncio.gather(*(admitted(room, keys[n % 2]) for n in range(200)))
+        slow = [await admitted(room, keys[n % 2]) for n in range(200)]
+        counts.append(sum(rush) + sum(slow))
+        clock.at += 60
+    assert counts == [300, 300, 300, 100, 0]
 
 
 async def test_nine_windows_cost_one_lease_and_seldom_one(

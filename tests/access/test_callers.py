@@ -137,9 +137,9 @@ async def test_random_keys_fill_no_memory_and_push_out_no_real_key(
     flood = [presented(generate(twins[0].tenant_id, live=True)) for _ in range(500)]
     answers = await asyncio.gather(*(callers.authenticate(key) for key in flood), return_exceptions=True)
     assert all(isinstance(answer, Unauthenticated) for answer in answers)
-    assert len(callers._unknown) == 20
-    assert len(callers._known) == 1
-    assert not callers._flying
+    assert len(callers._memory.unknown) == 20
+    assert len(callers._memory.known) == 1
+    assert not callers._memory.flying
     assert counting.borrowed < 50, "a flood is looked up in groups"
     borrowed = counting.borrowed
     await callers.authenticate(presented(made.secret))

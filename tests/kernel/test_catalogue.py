@@ -13,6 +13,7 @@ from psycopg import Connection
 
 WITHOUT_TENANT = {
     "tenancy.registry": "the list of tenants itself: ids, codes and modes, nothing else",
+    "access.signing_keys": "the platform's: one key signs for all tenants; private halves are sealed",
     "kernel.schema_migrations": "which migrations are applied: the owner's alone",
     "kernel.partitioned_tables": "which tables are partitioned: the owner's alone",
 }
@@ -23,6 +24,7 @@ MAY_DELETE = {
     "kernel.idempotency_keys": "keys are forgotten after the retention time",
     "kernel.outbox": "a row leaves with the fan-out that it asks for",
     "access.rate_windows": "a window that is over means nothing",
+    "access.refresh_tokens": "a token of a session that is over opens nothing",
     "ledger.chart": "a node names accounts and holds no money; that it went is in the audit log",
     "ledger.account_metadata": "an index in the form of rows: a trigger keeps it what the accounts say",
     "ledger.snapshots": "a projection, rebuilt from the log",

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from florin.access import addresses, service, views
 from florin.access.errors import LimitsNotYours
-from florin.access.model import MAX_LIMIT, ApiKey, KeyStatus, NewKey
+from florin.access.model import MAX_LIMIT, ApiKey, KeyKind, KeyStatus, NewKey
 from florin.access.service import Access
 from florin.kernel.dates import Instant
 from florin.kernel.errors import Forbidden
@@ -103,6 +103,7 @@ class ApiKeyShown(BaseModel):
     last_used_at: datetime | None = Field(description="To within a minute or so.")
     last_used_address: str | None
     rotated_from: ApiKeyId | None
+    kind: KeyKind = Field(description="`client`: not sent with calls, but for access tokens (OAuth 2.0).")
 
 
 class NewKeyShown(ApiKeyShown):
@@ -132,6 +133,9 @@ class KeyToMake(BaseModel):
     limits: NewLimits = Field(default_factory=NewLimits)
     allowed_addresses: Addresses = Field(default_factory=list)
     expires_at: Instant | None = None
+    kind: KeyKind = Field(
+        KeyKind.BEARER, description="`client`: its secret is for POST /v1/oauth/token, and not for calls."
+    )
 
 
 class ChangedLimits(BaseModel):
@@ -194,6 +198,7 @@ async def create_api_key(call: Write, body: KeyToMake) -> NewKeyShown:
         expires_at=body.expires_at,
         by=call.principal.name,
         by_scopes=call.principal.scopes,
+        kind=body.kind,
     )
     return _shown_once(call, made)
 

@@ -23,8 +23,23 @@ MAX_LIMIT: Final = 1_000_000_000
 _SECRET_BYTES: Final = 32
 _SHOWN_CHARACTERS: Final = 4
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SECRET_CHARACTERS: Final = 43
 _FORM: Final = re.compile(r"fl_(test|live)_([1-9a-z][0-9a-z]{0,5})_[A-Za-z0-9_-]{43}")
+_CLIENT_FORM: Final = re.compile(r"fl_cs_(test|live)_([1-9a-z][0-9a-z]{0,5})_[A-Za-z0-9_-]{43}")
 _MAX_TENANT: Final = 2**31 - 1
+
+
+class KeyKind(StrEnum):
+    """How a key is used."""
+
+    BEARER = "bearer"
+    """Sent with every call."""
+
+    CLIENT = "client"
+    """A client of OAuth 2.0: sent for an access token, and those with the calls."""
+
+
+_BEGINNINGS: Final = {KeyKind.BEARER: "fl", KeyKind.CLIENT: "fl_cs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,7 @@ class ApiKey:
     last_used_at: datetime | None
     last_used_address: IPv4Address | IPv6Address | None
     rotated_from: UUID | None
+    kind: KeyKind = KeyKind.BEARER
 
     def status(self, at: datetime) -> KeyStatus:
         """How it stands at an instant that is not before its revocation."""
@@ -98,20 +114,23 @@ class Presented:
     digest: bytes
 
 
-def generate(tenant_id: int, *, live: bool) -> str:
-    """A fresh key, `fl_live_1_` and 43 characters for 32 random bytes.
+def generate(tenant_id: int, *, live: bool, kind: KeyKind = KeyKind.BEARER) -> str:
+    """A fresh key, `fl_live_1_` and 43 characters for 32 random bytes; a client's is `fl_cs_live_1_...`.
 
     The tenant's id stands in it so that the look-up happens inside that tenant's own context.
     """
     mode = "live" if live else "test"
-    secret = urlsafe_b64encode(token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
-    return f"fl_{mode}_{_base36(tenant_id)}_{secret}"
+    return f"{_BEGINNINGS[kind]}_{mode}_{base36(tenant_id)}_{fresh_secret()}"
+
+
+def fresh_secret() -> str:
+    """43 characters for 32 random bytes."""
+    return urlsafe_b64encode(token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
 
 
 def shown(key: str) -> str:
     """Enough of a key to know it again, too little to use it: `fl_test_1_abcd`."""
-    mode_and_tenant = "_".join(key.split("_", 3)[:3])
-    return key[: len(mode_and_tenant) + 1 + _SHOWN_CHARACTERS]
+    return key[: _SHOWN_CHARACTERS - _SECRET_CHARACTERS]
 
 
 def digest(key: str) -> bytes:
@@ -125,18 +144,31 @@ def digest(key: str) -> bytes:
 
 def parse(key: str) -> Presented | None:
     """What the key says of itself; None if it is not of the form that keys have."""
-    match = _FORM.fullmatch(key)
-    if match is None:
-        return None
-    tenant_id = int(match[2], 36)
-    if tenant_id > _MAX_TENANT:
-        return None
-    return Presented(tenant_id, match[1] == "live", digest(key))
+    return _presented(_FORM.fullmatch(key))
 
 
-def _base36(number: int) -> str:
+def parse_client(secret: str) -> Presented | None:
+    """The same for the secret of a client."""
+    return _presented(_CLIENT_FORM.fullmatch(secret))
+
+
+def tenant_of(digits: str) -> int | None:
+    """The tenant's number from its digits in base 36; None: there can be no such tenant."""
+    tenant_id = int(digits, 36)
+    return tenant_id if tenant_id <= _MAX_TENANT else None
+
+
+def base36(number: int) -> str:
+    """A tenant's number as it stands in keys."""
     text = ""
     while number:
         number, digit = divmod(number, 36)
         text = _DIGITS[digit] + text
     return text or "0"
+
+
+def _presented(match: re.Match[str] | None) -> Presented | None:
+    tenant_id = None if match is None else tenant_of(match[2])
+    if match is None or tenant_id is None:
+        return None
+    return Presented(tenant_id, match[1] == "live", digest(match[0]))

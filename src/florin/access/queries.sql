@@ -1,18 +1,18 @@
 -- Columns stand in the order of ApiKey's fields in model.py, the limits in one row.
 
--- name: insert_key(tenant_id, id, digest, prefix, name, partner_id, scopes, limit_per_minute, limit_per_hour, limit_per_day, allowed_addresses, now, created_by, expires_at, rotated_from)!
+-- name: insert_key(tenant_id, id, digest, prefix, name, partner_id, scopes, limit_per_minute, limit_per_hour, limit_per_day, allowed_addresses, now, created_by, expires_at, rotated_from, kind)!
 -- A new key.
 INSERT INTO access.api_keys
     (tenant_id, id, digest, prefix, name, partner_id, scopes, limit_per_minute, limit_per_hour, limit_per_day,
-     allowed_addresses, created_at, created_by, expires_at, rotated_from)
+     allowed_addresses, created_at, created_by, expires_at, rotated_from, kind)
 VALUES (:tenant_id, :id, :digest, :prefix, :name, :partner_id, :scopes, :limit_per_minute, :limit_per_hour,
-        :limit_per_day, :allowed_addresses::cidr[], :now, :created_by, :expires_at, :rotated_from);
+        :limit_per_day, :allowed_addresses::cidr[], :now, :created_by, :expires_at, :rotated_from, :kind);
 
 -- name: key(tenant_id, id, partner_id)^
 -- One key; with `partner_id`, only if it is that partner's.
 SELECT id, prefix, name, partner_id, scopes, limit_per_minute, limit_per_hour, limit_per_day,
        allowed_addresses, created_at, created_by, expires_at, revoked_at, revoked_by, revoked_reason,
-       last_used_at, last_used_address, rotated_from
+       last_used_at, last_used_address, rotated_from, kind
 FROM access.api_keys
 WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id);
 
@@ -20,7 +20,7 @@ WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR part
 -- The same, locked until the transaction ends.
 SELECT id, prefix, name, partner_id, scopes, limit_per_minute, limit_per_hour, limit_per_day,
        allowed_addresses, created_at, created_by, expires_at, revoked_at, revoked_by, revoked_reason,
-       last_used_at, last_used_address, rotated_from
+       last_used_at, last_used_address, rotated_from, kind
 FROM access.api_keys
 WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
 FOR NO KEY UPDATE;
@@ -29,7 +29,7 @@ FOR NO KEY UPDATE;
 -- Keys, newest first, by partner or by how they stand.
 SELECT id, prefix, name, partner_id, scopes, limit_per_minute, limit_per_hour, limit_per_day,
        allowed_addresses, created_at, created_by, expires_at, revoked_at, revoked_by, revoked_reason,
-       last_used_at, last_used_address, rotated_from
+       last_used_at, last_used_address, rotated_from, kind
 FROM access.api_keys
 WHERE tenant_id = :tenant_id AND (:after::uuid IS NULL OR id < :after)
   AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)

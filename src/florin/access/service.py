@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import structlog
 
 from florin.access import model, store
 from florin.access.addresses import Network
-from florin.access.callers import Callers, KeyHolder
+from florin.access.callers import Callers, KeyHolder, bearer_of
 from florin.access.errors import (
     AddressNotAllowed,
     ApiKeyEnded,
@@ -22,7 +22,7 @@ from florin.access.errors import (
     UnknownScope,
 )
 from florin.access.limits import Headers, RateLimits
-from florin.access.model import ApiKey, KeyStatus, Limits, NewKey, Presented
+from florin.access.model import ApiKey, KeyKind, KeyStatus, Limits, NewKey, Presented
 from florin.access.strangers import Strangers
 from florin.kernel import permissions
 from florin.kernel.clock import now
@@ -41,9 +41,24 @@ from florin.tenancy.usage import UsageMeter
 log = structlog.get_logger(__name__)
 
 _FARTHEST: Final = timedelta(days=36_500)
-_SCHEME: Final = b"bearer "
 PLATFORM: Final = "PLATFORM"
 """The code of the tenant that runs the house."""
+
+
+class AccessTokens(Protocol):
+    """What authenticates access tokens: florin.access.tokens.callers."""
+
+    async def authenticate(self, token: str) -> KeyHolder:
+        """Raises Unauthenticated, TenantNotActive, PartnerNotActive."""
+
+    def remembered(self, token: str) -> KeyHolder | None:
+        """Whom it speaks for, if that is known without a query."""
+
+    def has_known(self, token: str) -> bool:
+        """Whether it was good when it was last looked up."""
+
+    def forget(self, tenant_id: int | None) -> None:
+        """Looks a tenant's sessions and clients up anew from now on; None: everybody's."""
 
 
 class Access:
@@ -70,6 +85,7 @@ class Access:
             given.user_limit_per_minute, given.user_limit_per_hour, given.user_limit_per_day
         )
         self.callers = Callers(database, clock=clock)
+        self.tokens: AccessTokens | None = None
         self.strangers = Strangers(
             database,
             _limits(
@@ -89,27 +105,32 @@ class Access:
             listener.on(CALLERS_CHANGED, self._heard)
 
     async def authenticate(self, headers: Mapping[bytes, bytes], address: str | None = None) -> KeyHolder:
-        """Whom the `Authorization: Bearer` header speaks for.
+        """Whom a key or an access token speaks for: see `Callers` and `AccessTokens`.
 
         Raises:
-            Unauthenticated: no key, or one that is unknown, expired or revoked; which, is not said.
+            Unauthenticated: no credential, or one that is unknown or has ended; which, is not said.
             TooManyRequests: the address has guessed too often.
             AddressNotAllowed: the key is right and may not be used from there.
-            TenantNotActive, PartnerNotActive: the key is right and its owner may not call.
+            TenantNotActive, PartnerNotActive: the credential is right and its owner may not call.
         """
-        authorization = headers.get(b"authorization", b"")
-        if authorization[: len(_SCHEME)].lower() != _SCHEME:
-            raise Unauthenticated
-        presented = model.parse(authorization[len(_SCHEME) :].strip().decode("latin-1"))
-        holder = None if presented is None else self.callers.remembered(presented)
-        if holder is None:
-            holder = await self._look_up(presented, address)
+        shown = bearer_of(headers)
+        if self.tokens is not None and "." in shown:  # keys have none
+            holder = self.tokens.remembered(shown) or await self._look_up_token(self.tokens, shown, address)
+        else:
+            presented = model.parse(shown)
+            found = None if presented is None else self.callers.remembered(presented)
+            holder = found or await self._look_up(presented, address)
         if holder.reach is not None and address not in holder.reach:
             # Whoever has the key and not the place may have found it: it counts as a guess.
             await self.strangers.admit(address)
             raise AddressNotAllowed
-        self.callers.note_use(holder, address)
+        if holder.kind is PrincipalKind.KEY:
+            self.callers.note_use(holder, address)
         return holder
+
+    def accept(self, tokens: "AccessTokens") -> None:
+        """Lets in whoever shows an access token, too."""
+        self.tokens = tokens
 
     async def admit(self, principal: Principal) -> Headers:
         """See `RateLimits.admit`. Admitted calls are metered."""
@@ -153,9 +174,15 @@ class Access:
                 raise Unauthenticated
             return await self.callers.authenticate(presented)
 
+    async def _look_up_token(self, tokens: "AccessTokens", shown: str, address: str | None) -> KeyHolder:
+        async with self.strangers.guessing(address, known=tokens.has_known(shown)):
+            return await tokens.authenticate(shown)
+
     def _forget(self, tenant_id: int | None) -> None:
         self.callers.forget(tenant_id)
         self._limits.forget(tenant_id)
+        if self.tokens is not None:
+            self.tokens.forget(tenant_id)
 
     def _heard(self, payload: str | None) -> None:
         self._forget(None if payload is None else int(payload))
@@ -173,6 +200,7 @@ async def create_key(
     expires_at: datetime | None = None,
     by: str = "operator",
     by_scopes: frozenset[str] | None = None,
+    kind: KeyKind = KeyKind.BEARER,
 ) -> NewKey:
     """A new key of a tenant or of one of its partners. Only here is its secret ever seen.
 
@@ -183,6 +211,7 @@ async def create_key(
             partner's, else the platform's default.
         allowed_addresses: from where it may call; none: from anywhere.
         by, by_scopes: who makes it, and the scopes it may give; None: an operator, who may give all.
+        kind: whether it is sent with every call, or for access tokens.
 
     Raises:
         UnknownScope: a scope that does not exist, or none at all.
@@ -212,7 +241,7 @@ async def create_key(
                 partner.limit_per_hour or defaults.per_hour,
                 partner.limit_per_day or defaults.per_day,
             )
-        secret = model.generate(tenant_id, live=live)
+        secret = model.generate(tenant_id, live=live, kind=kind)
         key = ApiKey(
             id=new_id(),
             prefix=model.shown(secret),
@@ -230,6 +259,7 @@ async def create_key(
             last_used_at=None,
             last_used_address=None,
             rotated_from=None,
+            kind=kind,
         )
         await store.insert_key(connection, tenant_id, key, model.digest(secret))
     access.changed(tenant_id)
@@ -353,7 +383,7 @@ async def rotate_key(
             if old.status(at) is not KeyStatus.ACTIVE:
                 raise ApiKeyEnded
             live, _ = await _mode(connection, tenant_id)
-            secret = model.generate(tenant_id, live=live)
+            secret = model.generate(tenant_id, live=live, kind=old.kind)
             lifetime = None if old.expires_at is None else old.expires_at - old.created_at
             successor = replace(
                 old,

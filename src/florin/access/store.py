@@ -38,7 +38,7 @@ class FoundKey:
     platform: bool
 
 
-def _found(items: Sequence[Presented], rows: list[TupleRow]) -> list[FoundKey | Exception | None]:
+def _found(items: Sequence[object], rows: list[TupleRow]) -> list[FoundKey | Exception | None]:
     assert len(items) == len(rows)
     return [
         None if id is None else FoundKey(id, partner_id, scopes, Limits(minute, hour, day), *rest)
@@ -65,6 +65,23 @@ CEILINGS: Final[ArrayFunction[UUID | None, tuple[Limits, Limits]]] = ArrayFuncti
     decode=_ceilings,
 )
 """The ceilings of a partner (None: of none) and of its tenant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client of OAuth, as a token or a request for one names it."""
+
+    tenant_id: int
+    live: bool
+    id: UUID
+
+
+FIND_CLIENTS: Final[ArrayFunction[Client, FoundKey | None]] = ArrayFunction(
+    statement="SELECT * FROM access.find_keys($1, access.client_digests($1, $2))",
+    encode=lambda items: (array([item.id for item in items]),),
+    decode=_found,
+)
+"""The same for clients, by their ids: whatever decides about keys decides about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +166,7 @@ async def insert_key(connection: Connection, tenant_id: int, key: ApiKey, digest
         created_by=key.created_by,
         expires_at=key.expires_at,
         rotated_from=key.rotated_from,
+        kind=key.kind,
     )
 
 

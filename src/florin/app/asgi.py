@@ -11,6 +11,9 @@ from starlette.types import ASGIApp
 from florin import __version__
 from florin.access import http as access_http
 from florin.access.service import Access
+from florin.access.sessions import http as sessions_http
+from florin.access.tokens import http as tokens_http
+from florin.access.tokens import well_known
 from florin.app import health, pages
 from florin.app.openapi import install_openapi
 from florin.app.rooms import open_rooms
@@ -42,6 +45,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     *webhooks_http.routers,
     *tenancy_http.routers,
     *access_http.routers,
+    sessions_http.router,
+    tokens_http.router,
+    well_known.router,
     health.router,
     pages.router,
 )

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from florin.access.service import Access
+from florin.access.sessions.service import render_session
+from florin.access.tokens.rooms import open_tokens
 from florin.access.views import render_ending
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -57,6 +59,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     register("clearing", render_overdue)
     register("ledger_fault", render_fault)
     register("api_key", render_ending)
+    register("session", render_session)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)
         notifier, listener = Notifier(database), Listener(url)
@@ -69,6 +72,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
         providers = open_providers(settings, deliver_webhook=deliver)
         tenancy = Tenancy(database, notifier, keys)
         payments = Payments(database, ledger, tenancy, providers, notifier)
+        access = Access(database, notifier, listener=listener, settings=settings, meter=meter)
         for room in (
             settings,
             database,
@@ -81,7 +85,8 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             Seals(ledger, keys),
             payments,
             tenancy,
-            Access(database, notifier, listener=listener, settings=settings, meter=meter),
+            access,
+            *open_tokens(settings, database, keys, access, listener),
             Webhooks(database, notifier, keys, confinement(settings)),
         ):
             rooms.add(room)

@@ -4,6 +4,8 @@ import asyncio
 
 from florin.access.jobs import forget_windows
 from florin.access.service import Access, tell_endings
+from florin.access.sessions.service import Sessions, end_expired
+from florin.access.signing.service import SigningKeys, rotate_if_due
 from florin.app.processes import stop_with_parent
 from florin.app.rooms import open_rooms
 from florin.app.upkeep import Upkeep
@@ -30,7 +32,7 @@ from florin.webhooks.worker import run_worker
 
 def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
     """Every periodic job of every room."""
-    ledger, payments = rooms[Ledger], rooms[Payments]
+    ledger, payments, sessions = rooms[Ledger], rooms[Payments], rooms[Sessions]
     upkeep = Upkeep(ledger, rooms[Seals], tenants)
     return [
         *kernel_jobs(rooms[Database]),
@@ -48,6 +50,8 @@ def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
         PerTenant(
             "access.tell_endings", every(3600), lambda tenant_id: tell_endings(rooms[Access], tenant_id)
         ),
+        Periodic("access.signing_keys", every(3600), lambda: rotate_if_due(rooms[SigningKeys])),
+        PerTenant("access.sessions", "50 3 * * *", lambda tenant_id: end_expired(sessions, tenant_id)),
     ]
 
 

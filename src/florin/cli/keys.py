@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from florin.access import addresses, service, views
 from florin.access.http import ApiKeyShown, NewKeyShown
-from florin.access.model import MAX_LIMIT, ApiKey, KeyStatus, NewKey
+from florin.access.model import MAX_LIMIT, ApiKey, KeyKind, KeyStatus, NewKey
 from florin.cli.console import USAGE, err, fail, out, run_async
 from florin.cli.ledger.options import Json, id_of, print_json
 from florin.cli.platform import Platform, open_platform, tenant_id_of
@@ -49,6 +49,9 @@ def create(
     per_hour: PerHour = None,
     per_day: PerDay = None,
     unlimited: Annotated[bool, typer.Option("--unlimited", help="No rate limit of its own.")] = False,
+    client: Annotated[
+        bool, typer.Option("--client", help="An OAuth client: its secret gets access tokens.")
+    ] = False,
     live: Live = False,
     json: Json = False,
 ) -> None:
@@ -66,8 +69,9 @@ def create(
             allowed_addresses=_networks(allow),
             expires_at=None if days is None else now() + timedelta(days=days),
             by=_actor(),
+            kind=KeyKind.CLIENT if client else KeyKind.BEARER,
         )
-        await _tell(platform)
+        await tell(platform)
         _print_secret(made, live=live, json=json)
 
     _on_tenant(tenant, work, live=live)
@@ -143,7 +147,7 @@ def change(
 
     async def work(platform: Platform, tenant_id: int) -> None:
         changed = await service.change_key(platform.access, tenant_id, id_of("key", key), changes)
-        await _tell(platform)
+        await tell(platform)
         _print(changed, live=live, json=json)
 
     _on_tenant(tenant, work, live=live)
@@ -163,7 +167,7 @@ def revoke(
         revoked = await service.revoke_key(
             platform.access, tenant_id, id_of("key", key), reason=reason, by=_actor()
         )
-        await _tell(platform)
+        await tell(platform)
         if json:
             print_json(_shown(revoked, live=live))
         else:
@@ -190,7 +194,7 @@ def rotate(
             overlap=timedelta(hours=overlap_hours),
             by=_actor(),
         )
-        await _tell(platform)
+        await tell(platform)
         _print_secret(made, live=live, json=json)
 
     _on_tenant(tenant, work, live=live)
@@ -270,7 +274,7 @@ def _print_secret(made: NewKey, *, live: bool, json: bool) -> None:
     out.print(made.secret, highlight=False, soft_wrap=True)
 
 
-async def _tell(platform: Platform) -> None:
+async def tell(platform: Platform) -> None:
     """Lets running processes hear of it now; without, they notice within minutes."""
     try:
         await platform.notifier.flush()

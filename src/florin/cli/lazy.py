@@ -12,6 +12,7 @@ GROUPS: Final = {
     "ledger": "florin.cli.ledger",
     "replay": "florin.cli.replay",
     "tenants": "florin.cli.tenants",
+    "tokens": "florin.cli.tokens",
 }
 """Groups of commands by name: modules that have an `app`."""
 

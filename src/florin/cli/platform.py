@@ -5,6 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from florin.access.service import Access
+from florin.access.sessions.service import Sessions
+from florin.access.signing.service import SigningKeys
+from florin.access.tokens.rooms import open_tokens
 from florin.app.rooms import confinement, key_ring
 from florin.cli.console import fail
 from florin.kernel import migrations
@@ -24,6 +27,8 @@ class Platform:
     access: Access
     webhooks: Webhooks
     notifier: Notifier
+    signing: SigningKeys
+    sessions: Sessions
 
 
 @asynccontextmanager
@@ -39,11 +44,15 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
 def platform_on(settings: Settings, database: Database) -> Platform:
     """The rooms on a database that is open already."""
     notifier, keys = Notifier(database), key_ring(settings)
+    access = Access(database, notifier, settings=settings)
+    signing, sessions, _ = open_tokens(settings, database, keys, access)
     return Platform(
         tenancy=Tenancy(database, notifier, keys),
-        access=Access(database, notifier, settings=settings),
+        access=access,
         webhooks=Webhooks(database, notifier, keys, confinement(settings)),
         notifier=notifier,
+        signing=signing,
+        sessions=sessions,
     )
 
 

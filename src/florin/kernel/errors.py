@@ -65,7 +65,7 @@ class IdempotencyKeyMissing(Refusal):
 
 
 class Unauthenticated(Refusal):
-    """The API key is missing, unknown, expired or revoked."""
+    """The API key or access token is missing, unknown, expired or revoked."""
 
     status = HTTPStatus.UNAUTHORIZED
     code = "unauthenticated"

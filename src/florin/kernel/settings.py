@@ -40,6 +40,22 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks of your own proxies, comma separated: behind them, `X-Forwarded-For` says who calls."""
 
+    public_url: str | None = Field(None, pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$")
+    """Where clients reach Florin, which is what tokens name as their issuer: https://pay.bank.example.
+    Unset: host and port."""
+
+    session_max_days: int = Field(30, ge=1, le=365)
+    """A sign-in lasts no longer than this, however often it is renewed."""
+
+    session_idle_days: int = Field(7, ge=1, le=365)
+    """It ends earlier when it is not renewed for so long."""
+
+    session_idle_privileged_minutes: int = Field(15, ge=15, le=1440)
+    """The same for users who may do more than read in the whole tenant: PCI DSS 4.0.1, 8.2.8."""
+
+    signing_key_days: int = Field(90, ge=2, le=3650)
+    """For how long a key signs access tokens before its successor does."""
+
     rate_limit_per_minute: int = Field(1_000, ge=0, le=1_000_000_000)
     rate_limit_per_hour: int = Field(10_000, ge=0, le=1_000_000_000)
     rate_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)

@@ -7,7 +7,6 @@ from importlib import resources
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -15,8 +14,10 @@ from florin import __version__
 from florin.app.openapi.naming import TAGS, operation_id, sentence
 from florin.app.openapi.problem_codes import refusals, title_of
 from florin.app.openapi.problems import ALIKE, problem_examples
-from florin.kernel.http.call import Permission
+from florin.kernel.http.call import OpenToAll, Permission
+from florin.kernel.http.gate import permission_of
 from florin.kernel.http.problem import MEDIA_TYPE, problems
+from florin.kernel.permissions import SELF
 
 DESCRIPTION: Final = """
 Florin takes payments through several providers, keeps the double-entry ledger, and tells you about
@@ -50,7 +51,7 @@ _HEADERS: Final[dict[str, Any]] = {
     },
     "WWW-Authenticate": {
         "description": "How to authenticate.",
-        "schema": {"type": "string", "const": "Bearer"},
+        "schema": {"type": "string", "enum": ["Bearer", 'Basic realm="Florin"']},
     },
     "RateLimit-Limit": {
         "description": "Requests that the tightest window allows, of the key or user, its partner, its "
@@ -144,9 +145,16 @@ def _build(app: FastAPI) -> dict[str, Any]:
         "key": {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API key, `fl_test_...` or `fl_live_...`. The scope that an operation needs is "
-            "named with it; `*` has them all, `payments:*` those of its family.",
-        }
+            "description": "An API key, `fl_test_...` or `fl_live_...`, or an access token of a session or "
+            "an OAuth client. The scope that an operation needs is named with it; `*` has them all, "
+            "`payments:*` those of its family.",
+        },
+        "session": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token of a session. What is a user's own needs no scope.",
+        },
     }
     document["webhooks"] = {"event": _webhook(examples["EventView"])}
     document["x-problem-codes"] = [
@@ -160,7 +168,7 @@ def _finish(operation: dict[str, Any], method: str, path: str, route: APIRoute) 
     if route.summary is None:
         operation["summary"] = sentence(route.name)
     if path.startswith("/v1/"):
-        operation["security"] = [{"key": [_scope(route.dependant)]}]
+        operation["security"] = _security(route)
         if method in ("post", "put", "patch"):
             operation["responses"]["415"] = {}
     for parameter in operation.get("parameters", ()):
@@ -172,7 +180,8 @@ def _finish(operation: dict[str, Any], method: str, path: str, route: APIRoute) 
     operation["responses"] = dict(sorted(operation["responses"].items()))
     keyed = any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
     for status, response in operation["responses"].items():
-        if int(status) in ALIKE and "security" in operation:
+        own = set(response.get("content", ())) == {_JSON}  # such as OAuth's errors, which are no problems
+        if int(status) in ALIKE and "security" in operation and not own:
             operation["responses"][status] = {"$ref": f"#/components/responses/{_ALIKE_NAMES[int(status)]}"}
             continue
         if response["description"] == "Successful Response":
@@ -217,13 +226,14 @@ def _header_references(names: Iterable[str]) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _scope(dependant: Dependant) -> str:
-    """The scope that a route's call needs: see `requires`."""
-    for one in (dependant, *dependant.dependencies):
-        permission = getattr(one.call, "permission", None)
-        if isinstance(permission, Permission):
-            return permission.scope
-    raise ValueError(f"{dependant.path} asks for no scope")
+def _security(route: APIRoute) -> list[dict[str, list[str]]]:
+    """What a route asks for: a permission, a signed-in user, or nothing."""
+    asked = permission_of(route)
+    if isinstance(asked, OpenToAll):
+        return []
+    if not isinstance(asked, Permission):
+        raise TypeError(f"{route.path} says nothing of what it asks for")
+    return [{"session": []}] if asked.scope == SELF else [{"key": [asked.scope]}]
 
 
 def _describe(parameter: dict[str, Any]) -> None:

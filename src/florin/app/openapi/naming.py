@@ -49,6 +49,11 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "Customers", "description": "Those who pay."},
     {"name": "Configuration", "description": "Settings, each in force from an instant on."},
     {"name": "API keys", "description": "Make, rotate and revoke keys. A secret is shown once."},
+    {"name": "Sessions", "description": "Where users are signed in: renewed, listed, ended."},
+    {
+        "name": "OAuth",
+        "description": "Access tokens for clients (RFC 6749, client credentials), and how to verify tokens.",
+    },
     {"name": "Audit", "description": "Who changed which setting, when, from where and why."},
     {"name": "Reference", "description": "Currencies and payment methods, the same for everybody."},
     {"name": "Providers", "description": "Where payment providers report. Authentic by their signature."},
@@ -86,6 +91,17 @@ _IRREGULAR: Final = {
     ("get", "/v1/chart/balance"): "getChartBalance",
     ("get", "/v1/audit"): "listAuditEntries",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",
+    ("post", "/v1/auth/refresh"): "refreshTokens",
+    ("post", "/v1/auth/sign-out"): "signOut",
+    ("get", "/v1/me/sessions"): "listOwnSessions",
+    ("post", "/v1/me/sessions/end-others"): "endOtherSessions",
+    ("post", "/v1/me/sessions/{session_id}/end"): "endOwnSession",
+    ("post", "/v1/users/{user_id}/sessions/end"): "endUserSessions",
+    ("post", "/v1/users/{user_id}/sessions/{session_id}/end"): "endUserSession",
+    ("post", "/v1/oauth/token"): "createAccessToken",
+    ("post", "/v1/oauth/introspect"): "introspectToken",
+    ("get", "/.well-known/jwks.json"): "getSigningKeys",
+    ("get", "/.well-known/oauth-authorization-server"): "getAuthorizationServer",
 }
 _PLURALS: Final = {"config": "settings"}
 _VERBS: Final = {"patch": "update", "put": "set", "delete": "delete"}

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import orjson
 
-from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyEnded, ApiKeyNotFound
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyEnded, ApiKeyNotFound, TenantNotActive
+from florin.access.sessions.errors import SessionNotFound, UserNotFound
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -19,6 +20,7 @@ from florin.kernel.errors import (
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
+    UsersOnly,
 )
 from florin.kernel.http.problem import render
 from florin.ledger.bulk.errors import ImportInProgress, ImportNotFound
@@ -86,6 +88,10 @@ from florin.webhooks.errors import (
 _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
+    "endUserSessions": UserNotFound,
+    "endUserSession": SessionNotFound,
+    "endOwnSession": SessionNotFound,
+    "listUserSessions": UserNotFound,
     "createRefund": PaymentNotFound,
     "createMonitor": AccountNotFound,
     "Monitor": MonitorNotFound,
@@ -209,8 +215,7 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found = [IdempotencyKeyMissing()] if keyed else []
             found.append(MalformedRequest("the body is not JSON: Expecting value at character 11"))
         case 403:
-            scope = operation["security"][0]["key"][0]
-            found = [Forbidden(f"the key has no scope {scope}", scope=scope)]
+            found = [_forbidden(operation["security"])]
         case 404:
             found = [_NOT_FOUND[_key(_NOT_FOUND, name)]()]
         case 409:
@@ -221,6 +226,15 @@ def _refusals(operation: dict[str, Any], status: int) -> list[Refusal]:
             found += [_BROKEN_RULES[name]] if name in _BROKEN_RULES else []
             found += [IdempotencyKeyReused()] if keyed else []
     return found
+
+
+def _forbidden(security: list[dict[str, list[str]]]) -> Refusal:
+    match security:
+        case [{"key": [scope]}]:
+            return Forbidden(f"the key has no scope {scope}", scope=scope)
+        case [_]:
+            return UsersOnly()
+    return TenantNotActive()
 
 
 def _broken_rule(operation: dict[str, Any]) -> InvalidRequest:

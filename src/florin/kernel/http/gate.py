@@ -150,7 +150,8 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *extra]
+                own = {name for name, _ in message["headers"]}  # such as how long it may be kept
+                message["headers"] = [*message["headers"], *(one for one in extra if one[0] not in own)]
             await send(message)
 
         try:

@@ -1,0 +1,1 @@
+"""Sessions of users: begun by signing in, renewed by refresh tokens, ended."""

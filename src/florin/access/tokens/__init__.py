@@ -1,0 +1,1 @@
+"""Tokens over HTTP: renewal, OAuth clients, and what others need to verify them."""

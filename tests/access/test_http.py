@@ -218,7 +218,8 @@ async def test_an_address_that_guesses_is_told_when_to_come_again_and_callers_fr
     access: Access, tenancy: Tenancy, twins: Twins
 ) -> None:
     made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
-    transport = httpx.ASGITransport(application(tenancy, access), client=("203.0.113.77", 1))
+    strict = Access(access.database, access.notifier)
+    transport = httpx.ASGITransport(application(tenancy, strict), client=("203.0.113.77", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://florin") as client:
         api = Api(client, made.secret)
         assert (await api("GET", "tenant")).status_code == 200

@@ -285,8 +285,12 @@ async def test_scopes_of_the_platform_are_for_keys_of_its_tenant(
         await create_key(access, twins[0].tenant_id, name="k", scopes=["platform:read"])
     with pytest.raises(PlatformScope):
         await change_key(access, twins[0].tenant_id, made.key.id, {"scopes": ["platform:*"]})
-    house = (await create_tenant(tenancy, "PLATFORM", DETAILS))[0].tenant_id
-    platforms = await create_key(access, house, name="k", scopes=["platform:*"])
+    house, test = await create_tenant(tenancy, "PLATFORM", DETAILS)
+    with pytest.raises(PlatformScope):
+        await create_key(access, test.tenant_id, name="k", scopes=["platform:*"])
+    harmless = await create_key(access, test.tenant_id, name="k", scopes=["*"])
+    assert not (await access.authenticate(bearer(harmless.secret))).platform
+    platforms = await create_key(access, house.tenant_id, name="k", scopes=["platform:*"])
     holder = await access.authenticate(bearer(platforms.secret))
     assert holder.platform
     assert holder.scopes == {"platform:*"}

@@ -396,7 +396,8 @@ def test_absurd_pages_are_refused_by_name(scene: Scene, operation: Operation) ->
     for limit in ("0", "-1", "101", "1.5", "ten", "", "1" * 40, "0x10", "\u0663"):
         check(scene.send(operation, params={"limit": limit}), 422, param="limit")
     wrong = ["", "-1", "1" * 40, "a\u0000", "x" * 3000]
-    if operation.name not in ("listSettings", "listTemplates"):  # whose cursors are names: any is one
+    # The cursors of these are names: any is one.
+    if operation.name not in ("listSettings", "listTemplates", "listRoles"):
         wrong += ["nonsense", unknown_id("xx")]
     for cursor in wrong:
         check(scene.send(operation, params={"starting_after": cursor}), 422, param="starting_after")

@@ -20,6 +20,7 @@ CARD = "4242424242424242"
 TOKEN = "tok_planted_5d1f0c7e"
 UNKNOWN_KEY = "fl_test_1_PLANTEDplantedPLANTEDplantedPLANTEDplanted0"
 EMAIL = "planted.person@shop.example"
+PASSWORD = "planted password 7311"
 KEY_OF_REQUEST = "planted-idempotency-key"
 
 
@@ -43,6 +44,7 @@ def _refusals(client: httpx.Client) -> list[httpx.Response]:
     """What a client can get wrong."""
     wrong_key = {"authorization": f"Bearer {UNKNOWN_KEY}"}
     customer = {"reference": "R", "email": EMAIL}
+    sign_in = {"tenant": "DEMO", "login": EMAIL, "password": PASSWORD}
     return [
         _pay(client, TOKEN, description=CARD),
         _pay(client, TOKEN, amount="many"),
@@ -51,6 +53,8 @@ def _refusals(client: httpx.Client) -> list[httpx.Response]:
         client.get("/v1/payments", headers=wrong_key),
         client.get(f"/v1/{UNKNOWN_KEY}/{CARD}", headers=wrong_key),
         client.get(f"/v1/payments/{TOKEN}"),
+        client.post("/v1/auth/sign-in", json=sign_in),
+        client.post("/v1/auth/sign-in", json={**sign_in, "live": PASSWORD}),
         client.post(
             "/v1/payments", content=f'{{"token": "{TOKEN}"', headers={"content-type": "application/json"}
         ),
@@ -75,6 +79,10 @@ def _break(florin: Florin, client: httpx.Client) -> None:
         failed = client.post("/v1/customers", json={"reference": "Z", "email": EMAIL, "name": TOKEN})
         assert failed.status_code == 500
         connection.execute("ALTER TABLE tenancy.away RENAME TO customers")
+        connection.execute("ALTER TABLE access.lock_outs RENAME TO away")
+        sign_in = {"tenant": "DEMO", "login": EMAIL, "password": PASSWORD}
+        assert client.post("/v1/auth/sign-in", json=sign_in).status_code == 500
+        connection.execute("ALTER TABLE access.away RENAME TO lock_outs")
         connection.execute(
             "ALTER TABLE tenancy.customers ADD CONSTRAINT planted CHECK (reference <> 'planted') NOT VALID"
         )
@@ -102,6 +110,7 @@ def _secrets(florin: Florin) -> dict[str, str]:
         "card number": CARD,
         "card token": TOKEN,
         "e-mail address": EMAIL,
+        "password": PASSWORD,
         "idempotency key": KEY_OF_REQUEST,
         "sandbox secret": (florin.data_dir / "sandbox_secret").read_text().strip(),
         "key ring": (florin.data_dir / "key_ring").read_text().strip().partition(":")[2],

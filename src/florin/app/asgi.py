@@ -10,8 +10,10 @@ from starlette.types import ASGIApp
 
 from florin import __version__
 from florin.access import http as access_http
+from florin.access.people import http as people_http
 from florin.access.service import Access
 from florin.access.sessions import http as sessions_http
+from florin.access.signin import http as signin_http
 from florin.access.tokens import http as tokens_http
 from florin.access.tokens import well_known
 from florin.app import health, pages
@@ -45,9 +47,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     *webhooks_http.routers,
     *tenancy_http.routers,
     *access_http.routers,
+    *people_http.routers,
     sessions_http.router,
     tokens_http.router,
     well_known.router,
+    *signin_http.routers,
     health.router,
     pages.router,
 )

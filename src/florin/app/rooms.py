@@ -4,8 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from florin.access.people.room import People
+from florin.access.senders import open_senders
 from florin.access.service import Access
 from florin.access.sessions.service import render_session
+from florin.access.signin.room import SignIn
 from florin.access.tokens.rooms import open_tokens
 from florin.access.views import render_ending
 from florin.kernel.crypto import KeyRing
@@ -72,12 +75,16 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
         providers = open_providers(settings, deliver_webhook=deliver)
         tenancy = Tenancy(database, notifier, keys)
         payments = Payments(database, ledger, tenancy, providers, notifier)
+        vault = Vault(database, keys)
         access = Access(database, notifier, listener=listener, settings=settings, meter=meter)
+        signing_keys, sessions, callers = open_tokens(settings, database, keys, access, listener)
+        sign_in = SignIn(database, vault, tenancy, sessions, open_senders(settings), settings)
         for room in (
             settings,
             database,
             keys,
-            Vault(database, keys),
+            vault,
+            People(database, vault, notifier),
             notifier,
             listener,
             meter,
@@ -86,12 +93,16 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             payments,
             tenancy,
             access,
-            *open_tokens(settings, database, keys, access, listener),
+            signing_keys,
+            sessions,
+            callers,
+            sign_in,
             Webhooks(database, notifier, keys, confinement(settings)),
         ):
             rooms.add(room)
         try:
             yield rooms
         finally:
+            await sign_in.close()
             for provider in providers.values():
                 await provider.close()

@@ -5,6 +5,7 @@ import asyncio
 from florin.access.jobs import forget_windows
 from florin.access.service import Access, tell_endings
 from florin.access.sessions.service import Sessions, end_expired
+from florin.access.signin.jobs import forget as forget_sign_ins
 from florin.access.signing.service import SigningKeys, rotate_if_due
 from florin.app.processes import stop_with_parent
 from florin.app.rooms import open_rooms
@@ -52,6 +53,9 @@ def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
         ),
         Periodic("access.signing_keys", every(3600), lambda: rotate_if_due(rooms[SigningKeys])),
         PerTenant("access.sessions", "50 3 * * *", lambda tenant_id: end_expired(sessions, tenant_id)),
+        PerTenant(
+            "access.sign_ins", every(3600), lambda tenant_id: forget_sign_ins(rooms[Database], tenant_id)
+        ),
     ]
 
 

@@ -9,7 +9,14 @@ from uuid import UUID
 
 Row = Mapping[str, Any]
 
-PREFIXES: Final[dict[str, str]] = {"account": "acct", "limit": "lim", "api_key": "key"}
+PREFIXES: Final[dict[str, str]] = {
+    "account": "acct",
+    "limit": "lim",
+    "api_key": "key",
+    "user": "user",
+    "role": "role",
+    "assignment": "asg",
+}
 """By type of entity: the prefix under which the API shows its UUID. Other ids are shown as they are."""
 
 

@@ -15,7 +15,6 @@ from florin.cli.console import USAGE, err, fail, out, run_async
 from florin.cli.ledger.options import Json, id_of, print_json
 from florin.cli.platform import Platform, open_platform, tenant_id_of
 from florin.kernel.clock import now, rfc3339
-from florin.kernel.db import CONNECTION_LOST
 from florin.kernel.ids import encode_id
 from florin.kernel.settings import settings
 
@@ -71,7 +70,7 @@ def create(
             by=_actor(),
             kind=KeyKind.CLIENT if client else KeyKind.BEARER,
         )
-        await tell(platform)
+        await platform.tell()
         _print_secret(made, live=live, json=json)
 
     _on_tenant(tenant, work, live=live)
@@ -147,7 +146,7 @@ def change(
 
     async def work(platform: Platform, tenant_id: int) -> None:
         changed = await service.change_key(platform.access, tenant_id, id_of("key", key), changes)
-        await tell(platform)
+        await platform.tell()
         _print(changed, live=live, json=json)
 
     _on_tenant(tenant, work, live=live)
@@ -167,7 +166,7 @@ def revoke(
         revoked = await service.revoke_key(
             platform.access, tenant_id, id_of("key", key), reason=reason, by=_actor()
         )
-        await tell(platform)
+        await platform.tell()
         if json:
             print_json(_shown(revoked, live=live))
         else:
@@ -194,7 +193,7 @@ def rotate(
             overlap=timedelta(hours=overlap_hours),
             by=_actor(),
         )
-        await tell(platform)
+        await platform.tell()
         _print_secret(made, live=live, json=json)
 
     _on_tenant(tenant, work, live=live)
@@ -272,11 +271,3 @@ def _print_secret(made: NewKey, *, live: bool, json: bool) -> None:
         return
     err.print(f"{encode_id('key', made.key.id)}: note the secret, it is not shown again", highlight=False)
     out.print(made.secret, highlight=False, soft_wrap=True)
-
-
-async def tell(platform: Platform) -> None:
-    """Lets running processes hear of it now; without, they notice within minutes."""
-    try:
-        await platform.notifier.flush()
-    except CONNECTION_LOST:
-        err.print("running processes could not be told; they notice within minutes")

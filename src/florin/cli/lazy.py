@@ -10,9 +10,13 @@ GROUPS: Final = {
     "audit": "florin.cli.audit",
     "keys": "florin.cli.keys",
     "ledger": "florin.cli.ledger",
+    "passwords": "florin.cli.passwords",
+    "platform": "florin.cli.platform_tenant",
     "replay": "florin.cli.replay",
+    "roles": "florin.cli.roles",
     "tenants": "florin.cli.tenants",
     "tokens": "florin.cli.tokens",
+    "users": "florin.cli.users",
 }
 """Groups of commands by name: modules that have an `app`."""
 

@@ -22,7 +22,7 @@ from florin.kernel.log import configure_logging
 from florin.kernel.migrations import MigrationError
 from florin.kernel.provenance import Provenance, acting_as
 from florin.kernel.roles import RolesError
-from florin.kernel.settings import Settings, settings
+from florin.kernel.settings import Settings, SettingUnusable, settings
 
 app = typer.Typer(
     name="florin",
@@ -177,10 +177,13 @@ def main() -> None:
             app()
     except BadKeyRing as error:
         fail(f"the key ring (FLORIN_KEY_RING, or key_ring in the data directory): {error}", code=USAGE)
+    except SettingUnusable as error:
+        fail(str(error), code=USAGE)
     except (EmbeddedError, RolesError, MigrationError, CannotStart) as error:
         fail(str(error))
     except Refusal as refusal:
-        fail(f"{refusal.param}: {refusal.detail}" if refusal.param else refusal.detail, code=USAGE)
+        named = refusal.param is None or refusal.detail.startswith(f"{refusal.param}:")
+        fail(refusal.detail if named else f"{refusal.param}: {refusal.detail}", code=USAGE)
     except psycopg.OperationalError as error:
         fail(f"the database does not answer: {str(error).strip().splitlines()[0]}")
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -4,17 +4,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from florin.access.people.room import People
 from florin.access.service import Access
 from florin.access.sessions.service import Sessions
 from florin.access.signing.service import SigningKeys
 from florin.access.tokens.rooms import open_tokens
 from florin.app.rooms import confinement, key_ring
-from florin.cli.console import fail
+from florin.cli.console import err, fail
 from florin.kernel import migrations
 from florin.kernel.database_urls import open_database
-from florin.kernel.db import Database
+from florin.kernel.db import CONNECTION_LOST, Database
 from florin.kernel.notify import Notifier
 from florin.kernel.settings import Settings
+from florin.kernel.vault import Vault
 from florin.tenancy.service import Tenancy, list_tenants
 from florin.webhooks.service import Webhooks
 
@@ -26,9 +28,17 @@ class Platform:
     tenancy: Tenancy
     access: Access
     webhooks: Webhooks
+    people: People
     notifier: Notifier
     signing: SigningKeys
     sessions: Sessions
+
+    async def tell(self) -> None:
+        """Lets running processes hear of what changed; without, they notice within minutes."""
+        try:
+            await self.notifier.flush()
+        except CONNECTION_LOST:
+            err.print("running processes could not be told; they notice within minutes")
 
 
 @asynccontextmanager
@@ -50,6 +60,7 @@ def platform_on(settings: Settings, database: Database) -> Platform:
         tenancy=Tenancy(database, notifier, keys),
         access=access,
         webhooks=Webhooks(database, notifier, keys, confinement(settings)),
+        people=People(database, Vault(database, keys), notifier),
         notifier=notifier,
         signing=signing,
         sessions=sessions,

@@ -13,6 +13,7 @@ import httpx
 import structlog
 from rich.panel import Panel
 
+from florin.access.signin.room import check_settings
 from florin.app.processes import Child, Keeper
 from florin.app.serve import bind, server
 from florin.cli.console import CannotStart, err, out
@@ -41,10 +42,12 @@ async def run_florin(settings: Settings) -> None:
     """Runs until SIGINT or SIGTERM; then stops everything in order.
 
     Raises:
+        SettingUnusable: a sender of codes, or the list of breached passwords, is not one.
         AddressTaken: the port is in use, or the host is not this machine's.
         NeverReady: the API processes do not come up.
         EmbeddedError, RolesError, MigrationError: the database cannot be brought up.
     """
+    await check_settings(settings)
     try:
         listening = bind(settings.host, settings.port)
     except OSError as error:

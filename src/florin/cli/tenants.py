@@ -5,9 +5,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from florin.cli.console import USAGE, err, fail, out, run_async
+from florin.cli.console import USAGE, fail, out, run_async
 from florin.cli.platform import open_platform
-from florin.kernel.db import CONNECTION_LOST
 from florin.kernel.settings import settings
 from florin.tenancy.model import TenantDetails, TenantType
 from florin.tenancy.service import create_tenant, list_tenants, set_limits
@@ -83,10 +82,7 @@ def limits(
         async with open_platform(settings()) as platform:
             if changes:
                 twins = await set_limits(platform.tenancy, code, changes, live=live)
-                try:
-                    await platform.notifier.flush()
-                except CONNECTION_LOST:
-                    err.print("running processes could not be told; they notice within minutes")
+                await platform.tell()
             else:
                 twins = [t for t in await list_tenants(platform.tenancy, code) if live in (None, t.live)]
         if not twins:

@@ -10,7 +10,6 @@ from rich.table import Column, Table
 from florin.access.signing.model import SigningKey
 from florin.access.signing.service import list_keys, revoke, rotate
 from florin.cli.console import out, run_async
-from florin.cli.keys import tell
 from florin.cli.platform import open_platform
 from florin.kernel.clock import now, rfc3339
 from florin.kernel.settings import settings
@@ -50,7 +49,7 @@ def rotate_() -> None:
     async def work() -> None:
         async with open_platform(settings()) as platform:
             made = await rotate(platform.signing, by=_me())
-            await tell(platform)
+            await platform.tell()
         out.print(f"{made.kid} signs from {rfc3339(made.signs_from)[:19]}Z", highlight=False, soft_wrap=True)
 
     run_async(work())
@@ -66,7 +65,7 @@ def revoke_(
     async def work() -> None:
         async with open_platform(settings()) as platform:
             await revoke(platform.signing, kid, by=_me(), reason=reason)
-            await tell(platform)
+            await platform.tell()
         out.print(f"{kid} is revoked; what it signed is refused", highlight=False, soft_wrap=True)
 
     run_async(work())

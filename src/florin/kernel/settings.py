@@ -3,10 +3,14 @@
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class SettingUnusable(ValueError):
+    """What a setting names cannot be used; the message says which and why."""
 
 
 class Settings(BaseSettings):
@@ -98,6 +102,31 @@ class Settings(BaseSettings):
 
     receiver_url: str | None = None
     """A webhook receiver of our own that is trusted although it is local; `florin run` sets it."""
+
+    argon2_memory_kib: int = Field(64 * 1024, ge=1024, le=4 * 1024 * 1024)
+    argon2_iterations: int = Field(3, ge=1, le=100)
+    argon2_lanes: int = Field(4, ge=1, le=64)
+    """How passwords are hashed: RFC 9106, the second recommended option. Kept hashes follow at sign-in."""
+
+    password_hashes_at_once: int = Field(2, ge=1, le=64)
+    """Passwords that one process hashes at a time; each takes `argon2_memory_kib`."""
+
+    breached_passwords: Path | None = None
+    """SHA-1 hashes in order, a line each, as Have I Been Pwned gives them: passwords that are refused."""
+
+    sms_sender: Literal["console", "file", "http"] = "console"
+    sms_url: str | None = None
+    sms_secret: SecretStr | None = None
+    sms_template: str | None = None
+    email_sender: Literal["console", "file", "http"] = "console"
+    email_url: str | None = None
+    email_secret: SecretStr | None = None
+    email_template: str | None = None
+    """Who sends codes: docs/sign-in.md. `console`: stderr of the process; `file`: `messages.jsonl` in
+    `data_dir`; `http`: a POST to the URL with the secret as bearer and the template as body."""
+
+    trust_gateways: bool = False
+    """The gateways of `sms_url` and `email_url` may have private addresses, and http."""
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

@@ -10,6 +10,11 @@ SELECT tenant_id, code, live FROM tenancy.registry
 WHERE :code::text IS NULL OR code = :code
 ORDER BY tenant_id;
 
+-- name: registered(after, count)
+-- Codes of tenants, in their order, each once.
+SELECT code FROM tenancy.registry WHERE :after::text IS NULL OR code > :after
+GROUP BY code ORDER BY code LIMIT :count;
+
 -- name: insert_tenant(tenant_id, status, details, now)!
 -- The details of a new twin, whose context the transaction has.
 INSERT INTO tenancy.tenants
@@ -63,12 +68,13 @@ VALUES (:tenant_id, :id, :name, :type, :status, :parent_id, :level, :now, :now);
 SELECT id, name, type, status, parent_id, level, created_at, updated_at
 FROM tenancy.business_units WHERE tenant_id = :tenant_id AND id = :id;
 
--- name: business_units(tenant_id, parent_id, status, after, count)
--- Units, newest first, after a given one.
+-- name: business_units(tenant_id, parent_id, only, status, after, count)
+-- Units, newest first, after a given one; all, or only some.
 SELECT id, name, type, status, parent_id, level, created_at, updated_at
 FROM tenancy.business_units
 WHERE tenant_id = :tenant_id AND (:after::uuid IS NULL OR id < :after)
   AND (:parent_id::uuid IS NULL OR parent_id = :parent_id) AND (:status::text IS NULL OR status = :status)
+  AND (:only::uuid[] IS NULL OR id = ANY (:only::uuid[]))
 ORDER BY id DESC LIMIT :count;
 
 -- name: subtree(tenant_id, id)
@@ -134,27 +140,30 @@ INSERT INTO tenancy.customers
     (tenant_id, id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at)
 VALUES (:tenant_id, :id, :partner_id, :business_unit_id, :reference, :name, :email, :metadata, :now, :now);
 
--- name: customer(tenant_id, id, partner_id)^
--- One customer; with `partner_id`, only if it is that partner's.
+-- name: customer(tenant_id, id, partner_id, units)^
+-- One customer; with `partner_id`, only if it is that partner's, with `units`, only if it is of one of these.
 SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
 FROM tenancy.customers
-WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id);
+WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
+  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]));
 
--- name: lock_customer(tenant_id, id, partner_id)^
+-- name: lock_customer(tenant_id, id, partner_id, units)^
 -- The same, locked until the transaction ends.
 SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
 FROM tenancy.customers
 WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
+  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]))
 FOR NO KEY UPDATE;
 
--- name: customers(tenant_id, partner_id, business_unit_id, reference, after, count)
--- Customers, newest first, by partner, unit or reference.
+-- name: customers(tenant_id, partner_id, business_unit_id, reference, units, after, count)
+-- Customers, newest first, by partner, unit or reference; `units`: of these only.
 SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
 FROM tenancy.customers
 WHERE tenant_id = :tenant_id AND (:after::uuid IS NULL OR id < :after)
   AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
   AND (:business_unit_id::uuid IS NULL OR business_unit_id = :business_unit_id)
   AND (:reference::text IS NULL OR reference = :reference)
+  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]))
 ORDER BY id DESC LIMIT :count;
 
 -- name: update_customer(tenant_id, id, business_unit_id, reference, name, email, metadata, now)!

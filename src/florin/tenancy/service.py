@@ -18,11 +18,13 @@ from florin.tenancy.errors import (
     CustomerNotFound,
     ParentBelowUnit,
     PartnerNotFound,
+    PlatformStaysActive,
     TenantNotFound,
     UnknownReference,
 )
 from florin.tenancy.model import (
     CALLERS_CHANGED,
+    PLATFORM,
     BusinessUnit,
     BusinessUnitType,
     Customer,
@@ -125,7 +127,10 @@ async def set_status(
 
     Raises:
         TenantNotFound: nobody has this code.
+        PlatformStaysActive: it is PLATFORM, whose administrators could not undo it.
     """
+    if code == PLATFORM and status is not TenantStatus.ACTIVE:
+        raise PlatformStaysActive
     return await _change_twins(tenancy, code, {"status": status}, live=live)
 
 
@@ -180,6 +185,7 @@ async def create_business_unit(
                 level = parent.level + 1
             unit = BusinessUnit(new_id(), name, type, Status.ACTIVE, parent_id, level, at, at)
             await store.insert_business_unit(connection, tenant_id, unit)
+    tenancy.notifier.say(CALLERS_CHANGED, str(tenant_id))  # who may do what above, may do it here
     return unit
 
 
@@ -228,6 +234,7 @@ async def change_business_unit(
                     connection, tenant_id, unit_id, changed.parent_id, list(below), level - unit.level, at
                 )
                 changed = replace(changed, level=level)
+    tenancy.notifier.say(CALLERS_CHANGED, str(tenant_id))
     return changed
 
 
@@ -236,14 +243,15 @@ async def list_business_units(
     tenant_id: int,
     *,
     parent_id: UUID | None = None,
+    only: frozenset[UUID] | None = None,
     status: Status | None = None,
     after: UUID | None = None,
     count: int,
 ) -> list[BusinessUnit]:
-    """Up to `count` units, newest first, `after` one of them."""
+    """Up to `count` units, newest first, `after` one of them; `only`: of these."""
     async with tenancy.database.tenant(tenant_id) as connection:
         return await store.business_units(
-            connection, tenant_id, parent_id=parent_id, status=status, after=after, count=count
+            connection, tenant_id, parent_id=parent_id, only=only, status=status, after=after, count=count
         )
 
 
@@ -357,11 +365,20 @@ async def create_customer(
 
 
 async def get_customer(
-    tenancy: Tenancy, tenant_id: int, customer_id: UUID, partner_id: UUID | None
+    tenancy: Tenancy,
+    tenant_id: int,
+    customer_id: UUID,
+    partner_id: UUID | None,
+    *,
+    units: frozenset[UUID] | None = None,
 ) -> Customer:
-    """One customer; with `partner_id`, only that partner's. Raises CustomerNotFound."""
+    """One customer; with `partner_id`, only that partner's, with `units`, only of these business units.
+
+    Raises:
+        CustomerNotFound: none, or another's.
+    """
     async with tenancy.database.tenant(tenant_id) as connection:
-        customer = await store.customer(connection, tenant_id, customer_id, partner_id)
+        customer = await store.customer(connection, tenant_id, customer_id, partner_id, units)
     if customer is None:
         raise CustomerNotFound
     return customer
@@ -374,10 +391,14 @@ async def list_customers(
     partner_id: UUID | None = None,
     business_unit_id: UUID | None = None,
     reference: str | None = None,
+    units: frozenset[UUID] | None = None,
     after: UUID | None = None,
     count: int,
 ) -> list[Customer]:
-    """Up to `count` customers, newest first: a partner's, a unit's, or of one reference."""
+    """Up to `count` customers, newest first: a partner's, a unit's, or of one reference.
+
+    `units`: only of these business units.
+    """
     async with tenancy.database.tenant(tenant_id) as connection:
         return await store.customers(
             connection,
@@ -385,6 +406,7 @@ async def list_customers(
             partner_id=partner_id,
             business_unit_id=business_unit_id,
             reference=reference,
+            units=units,
             after=after,
             count=count,
         )
@@ -396,17 +418,19 @@ async def change_customer(
     customer_id: UUID,
     partner_id: UUID | None,
     changes: Mapping[str, Any],
+    *,
+    units: frozenset[UUID] | None = None,
 ) -> Customer:
     """Changes a customer, or empties a personal field with None; the row is locked.
 
     Raises:
-        CustomerNotFound: no such customer, or another partner's.
+        CustomerNotFound: no such customer, or another partner's, or of none of these `units`.
         ReferenceTaken, UnknownReference: as in `create_customer`.
     """
     at = now()
     with store.refusing():
         async with tenancy.database.tenant(tenant_id) as connection:
-            customer = await store.customer(connection, tenant_id, customer_id, partner_id, lock=True)
+            customer = await store.customer(connection, tenant_id, customer_id, partner_id, units, lock=True)
             if customer is None:
                 raise CustomerNotFound
             changed = replace(customer, **{**changes, "updated_at": at})

@@ -71,6 +71,11 @@ async def registry(connection: Connection, code: str | None = None) -> list[tupl
     return [tuple(row) async for row in _queries.registry(connection, code=code)]
 
 
+async def registered(connection: Connection, after: str | None, count: int) -> list[str]:
+    """Codes of tenants in their order, `after` one of them."""
+    return [row[0] async for row in _queries.registered(connection, after=after, count=count)]
+
+
 async def check_currency(connection: Connection, currency: str) -> None:
     """Raises UnknownReference unless money can be kept in this currency."""
     if not await _queries.keeps_money(connection, currency=currency):
@@ -139,13 +144,20 @@ async def business_units(
     tenant_id: int,
     *,
     parent_id: UUID | None,
+    only: frozenset[UUID] | None,
     status: Status | None,
     after: UUID | None,
     count: int,
 ) -> list[BusinessUnit]:
-    """Units, newest first."""
+    """Units, newest first; `only`: of these."""
     rows = _queries.business_units(
-        connection, tenant_id=tenant_id, parent_id=parent_id, status=status, after=after, count=count
+        connection,
+        tenant_id=tenant_id,
+        parent_id=parent_id,
+        only=_listed(only),
+        status=status,
+        after=after,
+        count=count,
     )
     return [_unit(row) async for row in rows]
 
@@ -237,11 +249,19 @@ async def insert_customer(connection: Connection, tenant_id: int, customer: Cust
 
 
 async def customer(
-    connection: Connection, tenant_id: int, customer_id: UUID, partner_id: UUID | None, *, lock: bool = False
+    connection: Connection,
+    tenant_id: int,
+    customer_id: UUID,
+    partner_id: UUID | None,
+    units: frozenset[UUID] | None = None,
+    *,
+    lock: bool = False,
 ) -> Customer | None:
-    """One customer; with `partner_id`, only that partner's."""
+    """One customer; with `partner_id`, only that partner's, with `units`, only of these."""
     query = _queries.lock_customer if lock else _queries.customer
-    row = await query(connection, tenant_id=tenant_id, id=customer_id, partner_id=partner_id)
+    row = await query(
+        connection, tenant_id=tenant_id, id=customer_id, partner_id=partner_id, units=_listed(units)
+    )
     return None if row is None else Customer(*row)
 
 
@@ -252,6 +272,7 @@ async def customers(
     partner_id: UUID | None,
     business_unit_id: UUID | None,
     reference: str | None,
+    units: frozenset[UUID] | None,
     after: UUID | None,
     count: int,
 ) -> list[Customer]:
@@ -262,6 +283,7 @@ async def customers(
         partner_id=partner_id,
         business_unit_id=business_unit_id,
         reference=reference,
+        units=_listed(units),
         after=after,
         count=count,
     )
@@ -372,6 +394,10 @@ async def count_made_on(
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _listed(units: frozenset[UUID] | None) -> list[UUID] | None:
+    return None if units is None else list(units)
 
 
 def _values(row: Partner | Customer) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from florin.access.errors import PartnerNotActive, TenantNotActive
+from florin.access.people.errors import UserNotFound
 from florin.access.sessions import model
-from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive, UserNotFound
+from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive
 from florin.access.sessions.model import EndReason
 from florin.access.sessions.service import (
     end,
@@ -217,6 +218,43 @@ async def test_a_tenant_or_partner_that_may_not_call_cannot_renew_and_can_again_
     await set_tenant_status(tenancy, twins[0].code, TenantStatus.ACTIVE, live=True)
     await change_partner(tenancy, tenant_id, partner.id, {"status": Status.ACTIVE})
     await refresh(here.sessions, pair.refresh_token)
+
+
+async def test_a_suspension_and_whatever_the_user_does_meanwhile_wait_for_each_other_and_never_both(
+    here: Process, twins: Twins, database: Database
+) -> None:
+    """Whoever changes a user locks him, the audit log and his sessions; nobody may lock them crosswise."""
+    tenant_id = twins[0].tenant_id
+
+    async def suspend(user_id: UUID) -> None:
+        async with database.tenant(tenant_id) as connection:
+            await connection.execute(
+                "UPDATE access.users SET status = 'SUSPENDED' WHERE tenant_id = %s AND id = %s",
+                (tenant_id, user_id),
+            )
+            await asyncio.sleep(0.01)
+            await end_all(connection, tenant_id, user_id, "user_disabled")
+
+    for _ in range(5):
+        user_id = await new_user(database, tenant_id, ["viewer"])
+        pairs = [await here.sign_in(tenant_id, user_id) for _ in range(4)]
+        used = pairs[0].refresh_token
+        await refresh(here.sessions, used)
+        answers = await asyncio.gather(
+            suspend(user_id),
+            sign_out(here.sessions, pairs[1].refresh_token),
+            refresh(here.sessions, used),
+            refresh(here.sessions, pairs[2].refresh_token),
+            end_of_user(here.sessions, tenant_id, user_id, EndReason.SIGNED_OUT, but=pairs[2].session_id),
+            here.sign_in(tenant_id, user_id),
+            return_exceptions=True,
+        )
+        assert {type(answer) for answer in answers if isinstance(answer, Exception)} <= {
+            RefreshRefused,
+            UserNotActive,
+        }
+        for pair in pairs:
+            assert await ended_reason(database, tenant_id, pair.session_id) is not None
 
 
 async def test_signing_out_ends_the_session_and_twice_is_as_once(

@@ -1,7 +1,7 @@
 """Refusals of sessions.
 
 RefreshRefused                  401
-SessionNotFound, UserNotFound   404
+SessionNotFound                 404
 UserNotActive                   403
 """
 
@@ -24,9 +24,3 @@ class UserNotActive(Forbidden):
     """The user is not active."""
 
     code = "user_not_active"
-
-
-class UserNotFound(NotFound):
-    """There is no such user here."""
-
-    code = "user_not_found"

@@ -23,6 +23,10 @@ FROM access.refresh_tokens r
 JOIN access.sessions s ON s.tenant_id = :tenant_id AND s.id = r.session_id
 WHERE r.tenant_id = :tenant_id AND r.digest = :digest;
 
+-- name: lock_user(tenant_id, id)!
+-- Holds a user's row until the transaction ends, against whoever changes it. Always before his sessions.
+SELECT id FROM access.users WHERE tenant_id = :tenant_id AND id = :id FOR SHARE;
+
 -- name: lock_session(tenant_id, id)^
 -- A session that has not ended, locked until the transaction ends.
 SELECT id FROM access.sessions
@@ -47,17 +51,19 @@ UPDATE access.sessions SET last_used_at = :now WHERE tenant_id = :tenant_id AND 
 SELECT * FROM access.find_sessions(:tenant_id, ARRAY[:id]::uuid[]);
 
 -- name: end_session(tenant_id, id, user_id, now, reason)^
--- Ends a session that has not ended; with `user_id`, only that user's.
+-- Ends a user's session that has not ended.
 UPDATE access.sessions SET ended_at = :now, ended_reason = :reason
-WHERE tenant_id = :tenant_id AND id = :id AND ended_at IS NULL
-  AND (:user_id::uuid IS NULL OR user_id = :user_id)
-RETURNING user_id;
+WHERE tenant_id = :tenant_id AND id = :id AND user_id = :user_id AND ended_at IS NULL
+RETURNING id;
 
 -- name: end_sessions(tenant_id, user_id, but, now, reason)
 -- Ends a user's sessions; with `but`, all except this one.
 UPDATE access.sessions SET ended_at = :now, ended_reason = :reason
-WHERE tenant_id = :tenant_id AND user_id = :user_id AND ended_at IS NULL
-  AND (:but::uuid IS NULL OR id <> :but)
+WHERE tenant_id = :tenant_id AND id = ANY (ARRAY(
+    SELECT id FROM access.sessions
+    WHERE tenant_id = :tenant_id AND user_id = :user_id AND ended_at IS NULL
+      AND (:but::uuid IS NULL OR id <> :but)
+    ORDER BY id FOR NO KEY UPDATE))
 RETURNING id;
 
 -- name: record(tenant_id, action, id, after)!

@@ -1,5 +1,7 @@
 """Use cases of sessions: begin, renew, end, list.
 
+Locks are taken in this order: the user's row, his sessions by id, then the tenant's end of the audit log.
+
 A session is the family of its refresh tokens, each of which is good once. Its row is the lock: of any number
 of requests with the same token exactly one renews, and the next one that comes with it ends the session,
 since two hold a token that only one was given (RFC 9700, section 4.14.2). There is no grace for a second
@@ -9,15 +11,16 @@ request: docs/decisions/0014-no-grace-for-refresh-tokens.md says why.
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import structlog
 
 from florin.access import store as access_store
 from florin.access.errors import PartnerNotActive, TenantNotActive
+from florin.access.people.errors import UserNotFound
 from florin.access.sessions import model, store
-from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive, UserNotFound
+from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive
 from florin.access.sessions.model import EndReason, PresentedRefresh, Session, TokenPair
 from florin.access.sessions.policy import Lifetimes
 from florin.access.sessions.store import FoundSession, Owner
@@ -138,18 +141,18 @@ async def refresh(
     by = provenance(encode_id("user", user_id))
     async with sessions.database.tenant(tenant_id, by=by) as connection:
         successor = model.digest(pair.refresh_token)
-        refusal = await _renew(sessions, connection, presented, session_id, successor, by)
+        refusal = await _renew(sessions, connection, presented, session_id, user_id, successor, by)
     if refusal is None:
         return pair
-    if refusal is _Reused:
+    if refusal == _REUSED:
         sessions.changed(tenant_id)
         log.warning("refresh_token_reused", tenant_id=tenant_id, session_id=encode_id("ses", session_id))
         raise RefreshRefused
     raise refusal
 
 
-class _Reused(RefreshRefused):
-    """The token was used before, and its session has been ended for that. Clients hear RefreshRefused."""
+_REUSED: Final[Literal["reused"]] = "reused"
+"""The token was used before, and its session has been ended for that. Clients hear RefreshRefused."""
 
 
 async def _renew(
@@ -157,12 +160,13 @@ async def _renew(
     connection: Connection,
     presented: PresentedRefresh,
     session_id: UUID,
+    user_id: UUID,
     successor: bytes,
     by: Provenance,
-) -> type[Refusal] | None:
+) -> type[Refusal] | Literal["reused"] | None:
     """Uses the token up and writes its successor; or says why not, having ended the session if need be."""
     tenant_id, at = presented.tenant_id, sessions.now()
-    if not await store.lock_session(connection, tenant_id, session_id):
+    if not await store.lock_session(connection, tenant_id, session_id, user_id):
         return RefreshRefused
     token = await store.token(connection, tenant_id, presented.digest)
     found = await store.find_session(connection, tenant_id, session_id)
@@ -170,10 +174,10 @@ async def _renew(
         return RefreshRefused
     number, used = token
     if used:
-        await store.end_session(connection, tenant_id, session_id, EndReason.REFRESH_REUSED, at)
+        await store.end_session(connection, tenant_id, session_id, user_id, EndReason.REFRESH_REUSED, at)
         data = _snapshot(session_id, found, by, at)
         await store.tell_reuse(connection, tenant_id, new_id(), session_id, found.partner_id, at, data)
-        return _Reused
+        return _REUSED
     refusal = refusal_of(sessions.lifetimes, found, at)
     if refusal is not None:
         return refusal
@@ -206,20 +210,20 @@ async def sign_out(
         owner = await store.owner(connection, tenant_id, presented.digest)
     if owner is None:
         return
-    by = provenance(encode_id("user", owner[1]))
+    session_id, user_id, _ = owner
+    by, at = provenance(encode_id("user", user_id)), sessions.now()
     async with sessions.database.tenant(tenant_id, by=by) as connection:
-        await store.end_session(connection, tenant_id, owner[0], EndReason.SIGNED_OUT, sessions.now())
+        await store.end_session(connection, tenant_id, session_id, user_id, EndReason.SIGNED_OUT, at)
     sessions.changed(tenant_id)
 
 
 async def end(
-    sessions: Sessions, tenant_id: int, session_id: UUID, *, user_id: UUID | None, reason: EndReason
+    sessions: Sessions, tenant_id: int, session_id: UUID, *, user_id: UUID, reason: EndReason
 ) -> None:
-    """Ends one session; with `user_id`, only if it is that user's. Raises SessionNotFound."""
+    """Ends one session of this user. Raises SessionNotFound."""
+    at = sessions.now()
     async with sessions.database.tenant(tenant_id) as connection:
-        ended = await store.end_session(
-            connection, tenant_id, session_id, reason, sessions.now(), user_id=user_id
-        )
+        ended = await store.end_session(connection, tenant_id, session_id, user_id, reason, at)
     if not ended:
         raise SessionNotFound
     sessions.changed(tenant_id)
@@ -240,7 +244,8 @@ async def end_all(
 ) -> int:
     """Ends a user's sessions, all or all but one, in the caller's transaction. Returns how many.
 
-    Say CALLERS_CHANGED after the commit: until then processes believe what they remember.
+    Whatever else the transaction changes of the user comes before this. Say CALLERS_CHANGED after the commit:
+    until then processes believe what they remember.
     """
     return await store.end_sessions(connection, tenant_id, user_id, reason, clock.now(), but)
 

@@ -108,8 +108,9 @@ async def owner(connection: Connection, tenant_id: int, digest: bytes) -> tuple[
     return None if row is None else (row[0], row[1], row[2])
 
 
-async def lock_session(connection: Connection, tenant_id: int, session_id: UUID) -> bool:
-    """Locks a session. False: it has ended."""
+async def lock_session(connection: Connection, tenant_id: int, session_id: UUID, user_id: UUID) -> bool:
+    """Locks a session, after its user: whoever suspends him does it in this order. False: it has ended."""
+    await _queries.lock_user(connection, tenant_id=tenant_id, id=user_id)
     return await _queries.lock_session(connection, tenant_id=tenant_id, id=session_id) is not None
 
 
@@ -136,18 +137,18 @@ async def end_session(
     connection: Connection,
     tenant_id: int,
     session_id: UUID,
+    user_id: UUID,
     reason: EndReason,
     now: datetime,
-    *,
-    user_id: UUID | None = None,
 ) -> bool:
     """Ends a session with its tokens, and writes that into the audit log. False: none of this user's."""
+    await _queries.lock_user(connection, tenant_id=tenant_id, id=user_id)
     row = await _queries.end_session(
         connection, tenant_id=tenant_id, id=session_id, user_id=user_id, now=now, reason=reason
     )
     if row is not None:
         await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=[session_id])
-        await _record(connection, tenant_id, session_id, row[0], reason)
+        await _record(connection, tenant_id, session_id, user_id, reason)
     return row is not None
 
 
@@ -155,6 +156,7 @@ async def end_sessions(
     connection: Connection, tenant_id: int, user_id: UUID, reason: str, now: datetime, but: UUID | None
 ) -> int:
     """Ends a user's sessions with their tokens, and writes that into the audit log. Returns how many."""
+    await _queries.lock_user(connection, tenant_id=tenant_id, id=user_id)
     rows = _queries.end_sessions(
         connection, tenant_id=tenant_id, user_id=user_id, but=but, now=now, reason=EndReason(reason)
     )

@@ -4,6 +4,7 @@ Every process signs with the same key, and knows the public halves for minutes; 
 at once by NOTIFY. Whoever changes keys takes one advisory lock: two processes that rotate at once make one.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -66,6 +67,7 @@ class SigningKeys:
         self.clock = clock
         self._keys: list[SigningKey] = []
         self._read_at = -_FRESH_S
+        self._reading = asyncio.Lock()
         self._private: dict[str, Ed25519PrivateKey] = {}
         self._changed: list[Callable[[], None]] = []
         if listener is not None:
@@ -128,13 +130,14 @@ class SigningKeys:
         return next((key for key in published_at(keys, self.now()) if key.kid == kid), None)
 
     async def _read(self, not_older_than_s: float) -> list[SigningKey]:
-        """The keys as they were so long ago at most."""
-        asked = time.monotonic()
-        if asked - self._read_at > not_older_than_s:
-            async with self.database.platform() as connection:
-                found = await store.keys(connection)
-            self._keys = found
-            self._read_at = asked
+        """The keys as they were so long ago at most. Of many who ask at once one reads."""
+        if time.monotonic() - self._read_at > not_older_than_s:
+            async with self._reading:
+                asked = time.monotonic()
+                if asked - self._read_at > not_older_than_s:
+                    async with self.database.platform() as connection:
+                        self._keys = await store.keys(connection)
+                    self._read_at = asked
         return self._keys
 
     async def _private_half(self, key: SigningKey) -> Ed25519PrivateKey:

@@ -5,7 +5,24 @@ from typing import Any, Final
 import orjson
 
 from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyEnded, ApiKeyNotFound, TenantNotActive
-from florin.access.sessions.errors import SessionNotFound, UserNotFound
+from florin.access.people.errors import (
+    AssignmentExists,
+    AssignmentNotFound,
+    LastAdministrator,
+    RoleCodeTaken,
+    RoleInUse,
+    RoleNotFound,
+    UserExists,
+    UserNotFound,
+    UserStateConflict,
+)
+from florin.access.sessions.errors import SessionNotFound
+from florin.access.signin.errors import (
+    ContactNotVerified,
+    PasswordRefused,
+    SecondFactorMissing,
+    SecondFactorOn,
+)
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -72,9 +89,12 @@ from florin.tenancy.errors import (
     CustomerNotFound,
     EmailTaken,
     PartnerNotFound,
+    PlatformStaysActive,
     ReferenceTaken,
     SettingExists,
     SettingNotFound,
+    TenantCodeTaken,
+    TenantNotFound,
 )
 from florin.webhooks.errors import (
     DeliveryInFlight,
@@ -88,6 +108,15 @@ from florin.webhooks.errors import (
 _REQUEST_ID: Final = "req_01h455vb4pex5vsknk084sn02q"
 
 _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
+    "getMe": UserNotFound,
+    "changePassword": UserNotFound,
+    "Totp": UserNotFound,
+    "CodeFactor": UserNotFound,
+    "RecoveryCodes": UserNotFound,
+    "sendOwnCode": UserNotFound,
+    "verifyContact": UserNotFound,
+    "unlockUser": UserNotFound,
+    "resetSecondFactor": UserNotFound,
     "endUserSessions": UserNotFound,
     "endUserSession": SessionNotFound,
     "endOwnSession": SessionNotFound,
@@ -120,6 +149,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
+    "PlatformTenant": TenantNotFound,
+    "listUsers": RoleNotFound,
+    "listAssignments": RoleNotFound,
+    "User": UserNotFound,
+    "Role": RoleNotFound,
+    "Assignment": AssignmentNotFound,
     "Provider": ProviderNotFound,
     "getStatements": AccountNotFound,
     "getJournal": AccountNotFound,
@@ -129,6 +164,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
 """By operation id, or by what its name holds; the first that fits."""
 
 _CONFLICTS: Final[dict[str, type[Refusal]]] = {
+    "enrolToSignIn": SecondFactorOn,
+    "sendChallengeCode": ContactNotVerified,
+    "sendOwnCode": ContactNotVerified,
+    "Totp": SecondFactorMissing,
+    "CodeFactor": ContactNotVerified,
+    "RecoveryCodes": SecondFactorMissing,
     "createPayment": LedgerRefused,
     "confirmPayment": PaymentNotConfirmable,
     "capturePayment": PaymentNotCapturable,
@@ -161,9 +202,32 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Setting": SettingExists,
     "updateApiKey": ApiKeyEnded,
     "ApiKey": ApiKeyAlreadyRotated,
+    "createPlatformTenant": TenantCodeTaken,
+    "PlatformTenant": PlatformStaysActive,
+    "createUser": UserExists,
+    "updateUser": UserExists,
+    "deleteUser": LastAdministrator,
+    "User": UserStateConflict,
+    "createRole": RoleCodeTaken,
+    "Role": RoleInUse,
+    "createAssignment": AssignmentExists,
+    "endAssignment": LastAdministrator,
 }
 
+_PASSWORD_REFUSED: Final = PasswordRefused(
+    "password: the password is one of the most common passwords",
+    param="password",
+    errors=[
+        {
+            "param": "password",
+            "rule": "common",
+            "detail": "the password is one of the most common passwords",
+        }
+    ],
+)
+
 _BROKEN_RULES: Final[dict[str, Refusal]] = {
+    "resetPassword": _PASSWORD_REFUSED,
     "createRefund": RefundExceedsRemaining(
         "only 2100 minor units are left to refund", param="amount", remaining=2100
     ),

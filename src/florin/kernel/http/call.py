@@ -72,6 +72,10 @@ class Principal:
             return f"user:{self.id}"
         return str(self.partner_id) if self.partner_id else "tenant"
 
+    def held_at(self, unit_id: UUID | None) -> frozenset[str]:
+        """Permissions in a business unit, those in the whole tenant included; None: in the whole tenant."""
+        return self.scopes if unit_id is None else self.scopes | self.unit_scopes.get(unit_id, frozenset())
+
     @property
     def name(self) -> str:
         """`key_...` or `user_...`: how the audit log and rows remember who it was."""
@@ -162,6 +166,10 @@ class Call:
     def mark_replayed(self) -> None:
         """Tells the client that its key was used before and this is that request's answer."""
         self.answer_headers.append((b"idempotent-replayed", b"true"))
+
+    def reaches(self, unit_id: UUID | None) -> bool:
+        """Whether what belongs to this business unit (None: to none) is within `units`."""
+        return self.units is None or unit_id in self.units
 
     def require(self, permission: "Permission") -> None:
         """Passes a principal who may; confines one who may in some business units only to those.

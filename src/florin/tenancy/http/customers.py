@@ -3,17 +3,21 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
+from florin.kernel.http.call import Call, requires
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import BusinessUnitId, CustomerId, PartnerId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.tenancy import service
-from florin.tenancy.http.fields import Body, Email, Metadata, Read, Shown, Text, Write, absent
+from florin.tenancy.http.fields import Body, Email, Metadata, Shown, Text, absent, check_reach
 from florin.tenancy.service import Tenancy
 
 router = APIRouter(prefix="/v1/customers", tags=["Customers"])
+
+Read = Annotated[Call, Depends(requires("tenancy:read", by_unit=True))]
+Write = Annotated[Call, Depends(requires("tenancy:write", by_unit=True))]
 
 
 class CustomerShown(Shown):
@@ -55,6 +59,7 @@ class CustomerChanges(Body):
 @router.post("", status_code=201, responses=problems(409))
 async def create_customer(call: Write, body: NewCustomer) -> CustomerShown:
     """Makes a customer of the partner whose key it is, or of the tenant."""
+    check_reach(call, body.business_unit_id)
     customer = await service.create_customer(
         call.rooms[Tenancy],
         call.tenant_id,
@@ -83,6 +88,7 @@ async def list_customers(
         partner_id=call.principal.partner_id,
         business_unit_id=business_unit_id,
         reference=reference,
+        units=call.units,
         after=starting_after,
         count=limit + 1,
     )
@@ -93,7 +99,7 @@ async def list_customers(
 async def read_customer(call: Read, customer_id: CustomerId) -> CustomerShown:
     """One customer."""
     customer = await service.get_customer(
-        call.rooms[Tenancy], call.tenant_id, customer_id, call.principal.partner_id
+        call.rooms[Tenancy], call.tenant_id, customer_id, call.principal.partner_id, units=call.units
     )
     return CustomerShown.model_validate(customer)
 
@@ -101,11 +107,14 @@ async def read_customer(call: Read, customer_id: CustomerId) -> CustomerShown:
 @router.patch("/{customer_id}", responses=problems(404, 409))
 async def patch_customer(call: Write, customer_id: CustomerId, body: CustomerChanges) -> CustomerShown:
     """Changes a customer, or forgets personal fields."""
+    if "business_unit_id" in body.model_fields_set:
+        check_reach(call, body.business_unit_id)
     customer = await service.change_customer(
         call.rooms[Tenancy],
         call.tenant_id,
         customer_id,
         call.principal.partner_id,
         body.given(),
+        units=call.units,
     )
     return CustomerShown.model_validate(customer)

@@ -52,7 +52,7 @@ BEGIN
     SELECT a.item::integer, k.id, k.partner_id, k.scopes,
            k.limit_per_minute, k.limit_per_hour, k.limit_per_day, k.expires_at, k.revoked_at, k.allowed_addresses,
            t.status, CASE WHEN p.deleted_at IS NOT NULL THEN 'INACTIVE' ELSE p.status END,
-           r.live, r.code = 'PLATFORM'
+           r.live, r.live AND r.code = 'PLATFORM'
     FROM unnest(p_digests) WITH ORDINALITY AS a (digest, item)
     LEFT JOIN access.api_keys k ON k.tenant_id = p_tenant AND k.digest = a.digest
     LEFT JOIN tenancy.tenants t ON t.tenant_id = p_tenant

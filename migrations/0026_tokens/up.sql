@@ -70,6 +70,18 @@ CREATE TRIGGER ended_stays_ended BEFORE UPDATE ON access.sessions FOR EACH ROW W
 CREATE TRIGGER used_stays_used BEFORE UPDATE ON access.refresh_tokens FOR EACH ROW WHEN (OLD.used_at IS NOT NULL)
     EXECUTE FUNCTION access.keep_ended('the refresh token');
 
+-- Whoever ends a session: its tokens go with it.
+CREATE FUNCTION access.forget_tokens() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    DELETE FROM access.refresh_tokens WHERE tenant_id = NEW.tenant_id AND session_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER ended_forgets_tokens AFTER UPDATE ON access.sessions FOR EACH ROW WHEN (NEW.ended_at IS NOT NULL)
+    EXECUTE FUNCTION access.forget_tokens();
+
 -- Clients of OAuth 2.0 are API keys whose secret is not sent with every call, but for an access token now and then.
 ALTER TABLE access.api_keys ADD COLUMN kind text NOT NULL DEFAULT 'bearer';
 ALTER TABLE access.api_keys ADD CONSTRAINT api_keys_kind_known CHECK (kind IN ('bearer', 'client'));

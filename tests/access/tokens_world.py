@@ -18,6 +18,7 @@ from florin.access.tokens import http as tokens_http
 from florin.access.tokens import well_known
 from florin.access.tokens.callers import TokenCallers
 from florin.access.tokens.rooms import open_tokens
+from florin.audit.reads import open_witness
 from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -115,7 +116,14 @@ def http(here: Process, tenancy: Tenancy) -> httpx.AsyncClient:
     for router in routers:
         app.router.routes.extend(router.routes)
     rooms = Rooms()
-    for room in (tenancy, here.access, here.keys, here.sessions, here.callers):
+    for room in (
+        tenancy,
+        here.access,
+        here.keys,
+        here.sessions,
+        here.callers,
+        open_witness(tenancy.database),
+    ):
         rooms.add(room)
     app.state.rooms = rooms
     gate = Gate(

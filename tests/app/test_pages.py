@@ -36,6 +36,11 @@ async def test_a_page_fetches_from_nowhere_else_and_cannot_be_framed(
     assert "https:" not in policy
     assert page.headers["x-content-type-options"] == "nosniff"
     assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["cross-origin-opener-policy"] == "same-origin"
+    assert page.headers["cross-origin-resource-policy"] == "same-origin"
+    assert "camera=()" in page.headers["permissions-policy"]
+    assert len(page.headers.get_list("content-security-policy")) == 1
     references = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert references
     assert not [one for one in references if re.match(r"(https?:)?//", one)]

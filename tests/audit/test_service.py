@@ -6,7 +6,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from florin.audit import service
+from florin.audit import chain, service
 from florin.audit.model import Fault
 from florin.audit.service import kept_id, shown_id
 from florin.kernel.ids import encode_id
@@ -75,7 +75,7 @@ async def test_an_untouched_chain_is_whole_in_batches_of_any_size(books: Books, 
     await audited(books)
     told: list[tuple[int, int]] = []
     for batch in (1, 2, 3, 100):
-        verdict = await service.verify(
+        verdict = await chain.verify(
             books.ledger.database,
             books.tenant_id,
             batch=batch,
@@ -83,7 +83,7 @@ async def test_an_untouched_chain_is_whole_in_batches_of_any_size(books: Books, 
         )
         assert (verdict.rows, verdict.broken) == (3, None)
         assert told[-1] == (3, 3)
-    nothing = await service.verify(other_books.ledger.database, other_books.tenant_id)
+    nothing = await chain.verify(other_books.ledger.database, other_books.tenant_id)
     assert (nothing.rows, nothing.broken) == (0, None)
 
 
@@ -94,7 +94,7 @@ async def test_rows_made_by_one_statement_are_links_of_their_own(books: Books) -
     assert sorted(one.seq for one in entries) == list(range(1, 51))
     assert {UUID(one.entity_id) for one in entries} == set(made)
     assert all(one.after and one.after["account_id"] == one.entity_id for one in entries)
-    verdict = await service.verify(books.ledger.database, books.tenant_id)
+    verdict = await chain.verify(books.ledger.database, books.tenant_id)
     assert (verdict.rows, verdict.broken) == (50, None)
 
 
@@ -127,7 +127,7 @@ async def test_a_tampered_row_is_named(
         root.execute("SET LOCAL session_replication_role = replica")
         done = root.execute(statement.encode(), {"tenant": books.tenant_id})
         assert done.rowcount == 1
-    verdict = await service.verify(books.ledger.database, books.tenant_id, batch=batch)
+    verdict = await chain.verify(books.ledger.database, books.tenant_id, batch=batch)
     assert verdict.broken is not None
     assert (verdict.broken.fault, verdict.broken.seq) == TAMPERED[statement]
     assert (verdict.broken.id is None) == (verdict.broken.fault is Fault.HEAD)

@@ -86,7 +86,7 @@ def test_settings_are_made_changed_seen_and_audited(books: Florin) -> None:
     entries: list[Any] = json.loads(told(books, "audit", "list", "--entity", account, "--json"))
     assert entries[0]["actor"].startswith("cli:")
     assert {"status", "limit_id"} <= {field for entry in entries for field in entry["changed"]}
-    verdict = json.loads(told(books, "audit", "verify", "--json"))
+    [verdict] = json.loads(told(books, "audit", "verify", "--json"))
     assert verdict["broken"] is None
     assert verdict["rows"] > len(entries)
 

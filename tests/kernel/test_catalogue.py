@@ -16,6 +16,7 @@ WITHOUT_TENANT = {
     "access.signing_keys": "the platform's: one key signs for all tenants; private halves are sealed",
     "kernel.schema_migrations": "which migrations are applied: the owner's alone",
     "kernel.partitioned_tables": "which tables are partitioned: the owner's alone",
+    "audit.schema_changes": "changes of the schema, which is of all tenants; only the platform is shown them",
 }
 """Tables that belong to no tenant. The schemas `reference` and `jobs` are left out as a whole: the same
 for all tenants the one, the queue library's own the other."""

@@ -1,7 +1,9 @@
 """The gate in front of a small application: ids, bounds, refusals, lean and ordinary routes."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Any
 from uuid import UUID
 
 import httpx
@@ -13,7 +15,7 @@ from starlette.types import Message
 from florin.kernel.errors import Conflict, TooManyRequests, Unauthenticated
 from florin.kernel.http.call import Call, Principal, Rooms, requires
 from florin.kernel.http.framework import install_problems
-from florin.kernel.http.gate import Gate, Headers
+from florin.kernel.http.gate import GIVEN_UP, Gate, Headers
 from florin.kernel.http.lean import LeanRoute
 from florin.kernel.ids import AccountId, encode_id
 
@@ -38,6 +40,8 @@ async def post_lean(
         raise Conflict("no", param="amount", have=3)
     if body.amount == 500:
         raise RuntimeError("secret inside")
+    if body.amount == 504:
+        await asyncio.sleep(30)
     if body.amount == 201:
         call.mark_replayed()
     return {"amount": body.amount, "operation": call.operation, "slot": str(call.idempotency().slot)}
@@ -91,18 +95,32 @@ class Door:
 
 @pytest.fixture
 def gate() -> Gate:
+    return make_gate()
+
+
+def make_gate(**options: Any) -> Gate:
     app = FastAPI()
     install_problems(app)
     app.router.routes.extend([*lean.routes, *ordinary.routes])
     door = Door()
-    return Gate(app, routes=app.routes, rooms=Rooms(), authenticator=door, limiter=door, max_body_bytes=1000)
+    return Gate(
+        app,
+        routes=app.routes,
+        rooms=Rooms(),
+        authenticator=door,
+        limiter=door,
+        max_body_bytes=1000,
+        **options,
+    )
 
 
 @pytest.fixture
 def client(gate: Gate) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(gate), base_url="http://florin", headers=KEY | JSON
-    )
+    return client_of(gate)
+
+
+def client_of(gate: Gate, base_url: str = "http://florin") -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=base_url, headers=KEY | JSON)
 
 
 async def test_a_lean_route_answers_by_the_short_way(client: httpx.AsyncClient) -> None:
@@ -238,3 +256,126 @@ async def test_a_client_that_leaves_before_its_body_is_whole_is_no_fault_of_ours
     scope = {"type": "http", "method": "POST", "path": "/v1/lean", "headers": headers, "query_string": b""}
     await gate(scope, receive, send)
     assert sent[0]["status"] == 400
+
+
+SAFE = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/lean", b'{"amount": 409}'),
+        ("POST", "/v1/lean", b'{"amount": 500}'),
+        ("POST", "/v1/ordinary", b'{"amount": 5}'),
+        ("POST", "/v1/ordinary", b"{"),
+        ("GET", "/v1/nothing", b""),
+        ("DELETE", "/v1/lean", b""),
+        ("OPTIONS", "/v1/lean", b""),
+        ("TRACE", "/v1/lean", b""),
+        ("GET", "/elsewhere", b""),
+    ],
+)
+async def test_every_answer_tells_browsers_to_do_nothing_with_it(
+    client: httpx.AsyncClient, method: str, path: str, body: bytes
+) -> None:
+    answer = await client.request(method, path, content=body, headers={"origin": "https://evil.example"})
+    assert {name: answer.headers.get(name) for name in SAFE} == SAFE
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert "server" not in answer.headers
+    assert "strict-transport-security" not in answer.headers
+
+
+async def test_over_tls_browsers_are_told_to_stay_there() -> None:
+    async with client_of(make_gate(), "https://florin") as client:
+        answer = await client.get("/v1/books")
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "said", "told"),
+    [
+        ("127.0.0.0/8", "https", True),
+        ("127.0.0.0/8", "http", False),
+        ("10.0.0.0/8", "https", False),
+        (None, "https", False),
+    ],
+)
+async def test_a_proxy_of_ours_is_believed_that_the_client_spoke_tls(
+    trusted: str | None, said: str, *, told: bool
+) -> None:
+    gate = make_gate(trusted_proxies=[] if trusted is None else [ip_network(trusted)])
+    async with client_of(gate) as client:
+        answer = await client.get("/v1/books", headers={"x-forwarded-proto": said})
+        assert ("strict-transport-security" in answer.headers) is told
+
+
+async def test_an_origin_that_the_operator_named_may_call_and_ask_beforehand() -> None:
+    gate = make_gate(cors_origins=["https://app.example"])
+    asking = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    async with client_of(gate) as client:
+        preflight = await client.options("/v1/lean", headers={**asking, "authorization": ""})
+        assert (preflight.status_code, preflight.content) == (204, b"")
+        assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+        assert "authorization" in preflight.headers["access-control-allow-headers"]
+        answer = await client.post("/v1/lean", json={"amount": 409}, headers=asking)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (
+            409,
+            "https://app.example",
+        )
+        assert "request-id" in answer.headers["access-control-expose-headers"]
+        for origin in ("null", "https://evil.example"):
+            refused = await client.options("/v1/lean", headers={**asking, "origin": origin})
+            assert refused.status_code == 405
+            assert "access-control-allow-origin" not in refused.headers
+            assert refused.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize("name", ["authorization", "idempotency-key", "content-type", "host"])
+async def test_a_header_that_says_two_things_is_refused(client: httpx.AsyncClient, name: str) -> None:
+    headers = [("authorization", "Bearer good"), (name, "one"), (name, "two")]
+    async with httpx.AsyncClient(transport=client._transport, base_url="http://florin") as plain:
+        answer = await plain.get("/v1/books", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+    assert answer.json()["param"] == name.title()
+
+
+def request(body: bytes) -> tuple[dict[str, Any], list[Message]]:
+    headers = [(b"authorization", b"Bearer good"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/lean", "headers": headers, "query_string": b""}
+    return scope, [{"type": "http.request", "body": body, "more_body": False}]
+
+
+@pytest.mark.parametrize("is_given_up", [True, False])
+async def test_a_request_whose_time_is_over_is_told_so_and_one_that_is_stopped_is_not(
+    gate: Gate, *, is_given_up: bool
+) -> None:
+    scope, messages = request(b'{"amount": 504}')
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    task = asyncio.ensure_future(gate(scope, receive, send))
+    await asyncio.sleep(0.05)
+    if is_given_up:
+        scope[GIVEN_UP] = 0.05
+    task.cancel()
+    if not is_given_up:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert sent == []
+        return
+    await task
+    assert sent[0]["status"] == 504
+    assert dict(sent[0]["headers"])[b"retry-after"] == b"5"
+    assert b'"code":"timed_out"' in sent[1]["body"]

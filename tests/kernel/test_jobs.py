@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 
 from florin.kernel.clock import now
 from florin.kernel.jobs import Deferred, Job, Jobs, Periodic, PerTenant, every
+from florin.kernel.provenance import Provenance, acting
 
 EVERY_SECOND = every(1)
 
@@ -128,17 +129,17 @@ async def test_work_that_outlasts_its_interval_is_never_done_twice_at_a_time(dat
     assert most == 1
 
 
-async def test_deferred_work_is_done_with_its_arguments(database_urls: Any) -> None:
-    got: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+async def test_deferred_work_is_done_with_its_arguments_under_its_name(database_urls: Any) -> None:
+    got: asyncio.Future[tuple[str, int, Provenance | None]] = asyncio.get_running_loop().create_future()
 
     async def work(name: str, count: int) -> None:
-        got.set_result((name, count))
+        got.set_result((name, count, acting()))
 
     async with working(database_urls.app, Deferred("test.work", work)) as queue:
         with pytest.raises(KeyError):
             await queue.defer("test.unknown")
         await queue.defer("test.work", {"name": "x", "count": 3}, at=now())
-        assert await asyncio.wait_for(got, 5) == ("x", 3)
+        assert await asyncio.wait_for(got, 5) == ("x", 3, Provenance("job:test.work"))
 
 
 async def test_deferred_work_that_fails_is_tried_again(database_urls: Any) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -18,8 +19,10 @@ from florin.kernel.outbound import (
     Address,
     AddressRefused,
     Confinement,
+    TooMuch,
     check_address,
     confined_client,
+    read_bounded,
     resolve,
 )
 
@@ -65,6 +68,15 @@ NAME = "hooks.example"
         "ff02::1",
         "2001:db8::1",
         "100::1",
+        "::ffff:0:7f00:1",
+        "::ffff:0:a00:1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::",
+        "5f00::1",
+        "3fff::1",
+        "4000::1",
+        "a000::1",
+        "ff0e::1",
     ],
 )
 def test_addresses_that_are_not_public_are_refused(text: str) -> None:
@@ -137,6 +149,27 @@ def test_urls_on_the_public_internet_pass(url: str) -> None:
         "https://shop.example/\r\nHost: x",
         "https://shop.example/\x00",
         "https://[::1",
+        "https://[::ffff:0:127.0.0.1]/",
+        "https://[0:0:0:0:0:ffff:7f00:1]/",
+        "https://[64:ff9b::127.0.0.1]/",
+        "https://[2002:7f00:1::]/",
+        "https://017700000001/",
+        "https://0x7f.0x0.0x0.0x1/",
+        "https://127.0.1/",
+        "https://3232235777/",
+        "https://user@shop.example/",
+        "https://:@shop.example/",
+        "https://shop.example@127.0.0.1/",
+        "https://shop.example:25/",
+        "https://shop.example:0/",
+        "https://shop.example:-1/",
+        "https://localhost.localdomain.local/",
+        "https://metadata.google.internal/computeMetadata/v1/",
+        "https://shop.example/\tx",
+        "https://shop.example/\u2028",
+        "gopher://shop.example/",
+        "unix:///var/run/docker.sock",
+        "https+unix://shop.example/",
     ],
 )
 def test_other_urls_are_refused(url: str) -> None:
@@ -268,6 +301,43 @@ async def test_redirects_are_not_followed_and_proxies_not_used(monkeypatch: pyte
     async with web_server() as (port, _), confined_client(Confinement(allow_private=True)) as client:
         assert not client.follow_redirects
         assert (await client.post(f"http://127.0.0.1:{port}/")).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
+)
+async def test_no_variable_of_the_environment_puts_a_proxy_in_between(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with web_server() as (port, heads), confined_client(Confinement(allow_private=True)) as client:
+        assert (await client.post(f"http://127.0.0.1:{port}/")).status_code == 204
+    assert len(heads) == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["0x7f.1", "2130706433", "127.1", "0177.0.0.1", "127.0.0.1.", "localhost", "LOCALHOST", "ip6-localhost"],
+)
+async def test_a_name_that_the_system_takes_for_this_machine_is_not_connected_to(host: str) -> None:
+    async with web_server() as (port, heads), confined_client(Confinement()) as client:
+        with pytest.raises((AddressRefused, httpx.ConnectError, httpx.InvalidURL)):
+            await client.post(f"http://{host}:{port}/")
+    assert heads == []
+
+
+def answer(body: bytes, **headers: str) -> httpx.Response:
+    return httpx.Response(200, stream=httpx.ByteStream(body), headers=headers)
+
+
+async def test_an_answer_is_read_up_to_a_length_and_never_unpacked() -> None:
+    assert await read_bounded(answer(b"x" * 100), 100) == b"x" * 100
+    with pytest.raises(TooMuch, match="more than 100 bytes"):
+        await read_bounded(answer(b"x" * 101), 100)
+    packed = answer(gzip.compress(b"x" * 10_000_000), **{"content-encoding": "gzip"})
+    with pytest.raises(TooMuch, match="packed"):
+        await read_bounded(packed, 100_000)
 
 
 async def test_names_are_resolved_to_addresses() -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from florin.audit.reads import open_witness
 from florin.kernel.http.call import Principal, Rooms
 from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate, Headers
@@ -80,6 +81,7 @@ async def serving(
 ) -> AsyncIterator[Client]:
     """A client of these routers behind the gate, as a tenant of its own."""
     rooms = Rooms()
+    rooms.add(open_witness(ledger.database))
     rooms.add(ledger)
     app = FastAPI()
     for router in routers:

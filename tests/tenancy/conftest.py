@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from florin.access import http as access_http
 from florin.access.service import Access, create_key
+from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
 from florin.kernel.http.call import Rooms
@@ -83,6 +84,7 @@ def application(tenancy: Tenancy, access: Access) -> Gate:
     for router in (*tenancy_http.routers, *access_http.routers):
         app.include_router(router)
     rooms = Rooms()
+    rooms.add(open_witness(tenancy.database))
     rooms.add(tenancy)
     rooms.add(access)
     return Gate(

@@ -187,6 +187,7 @@ async def test_a_sealed_value_that_was_moved_does_not_open(
     await say(tenancy, own, "psp.secret", "hunter2hunter2", encrypted=True)
     target = (other, "psp.secret") if moved == "tenant" else (own, "shown.key")
     with psycopg.connect(database_urls.root) as root:
+        root.execute("SELECT set_config('app.tenant_id', %s, true)", (str(target[0]),))
         root.execute(
             "INSERT INTO tenancy.configuration SELECT %s, kernel.uuidv7(), NULL, %s, effective_from, type,"
             " NULL, sealed, created_at, created_by FROM tenancy.configuration WHERE tenant_id = %s",

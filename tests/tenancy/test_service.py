@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.ids import new_id
+from florin.kernel.provenance import Provenance, acting_as
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
     CustomerNotFound,
@@ -186,6 +187,7 @@ async def test_the_database_itself_refuses_rings(
 ) -> None:
     """Whatever parents and levels are written, a row that closes a ring never passes the keys."""
     with psycopg.connect(database_urls.root) as root:
+        root.execute("SELECT set_config('app.tenant_id', %s, false)", (str(twins[0].tenant_id),))
         ids = [new_id() for _ in range(5)]
         for unit_id in ids:
             root.execute(
@@ -283,3 +285,15 @@ async def test_a_partner_sees_no_customer_of_another(
             await get_customer(tenancy, asking_tenant, own, asking_partner)
         with pytest.raises(CustomerNotFound):
             await change_customer(tenancy, asking_tenant, own, asking_partner, {"name": None})
+
+
+async def test_the_operators_word_is_put_down_to_him(tenancy: Tenancy, database_urls: Urls) -> None:
+    with acting_as(lambda: Provenance("cli:ada")):
+        twins = await create_tenant(tenancy, "AUDITED", DETAILS)
+        await set_status(tenancy, "AUDITED", TenantStatus.SUSPENDED)
+    with psycopg.connect(database_urls.root) as root:
+        for twin in twins:
+            rows = root.execute(
+                "SELECT actor, action FROM audit.log WHERE tenant_id = %s ORDER BY seq", (twin.tenant_id,)
+            ).fetchall()
+            assert rows == [("cli:ada", "created"), ("cli:ada", "changed")]

@@ -151,6 +151,12 @@ async def test_gone_disables_the_endpoint_and_tells_the_others(world: World) -> 
     assert told["data"]["object"]["disabled_reason"] == "gone"
     now_disabled = await service.get_endpoint(world.webhooks, world.tenant_id, None, gone.id)
     assert (now_disabled.status, now_disabled.disabled_reason) == ("disabled", "gone")
+    async with world.webhooks.database.tenant(world.tenant_id) as connection:
+        cursor = await connection.execute(
+            "SELECT actor FROM audit.log WHERE tenant_id = %s AND entity_id = %s AND action = 'changed'",
+            (world.tenant_id, str(gone.id)),
+        )
+        assert await cursor.fetchall() == [("job:webhooks.deliver",)]
 
 
 async def test_five_days_of_failure_disable_the_endpoint(world: World) -> None:

@@ -20,7 +20,7 @@ from florin.kernel.permissions import PERMISSIONS
 
 router = APIRouter(prefix="/v1/api-keys", tags=["API keys"])
 
-Read = Annotated[Call, Depends(requires("keys:read"))]
+Read = Annotated[Call, Depends(requires("keys:read", privileged=True))]
 Write = Annotated[Call, Depends(requires("keys:write"))]
 Calls = Annotated[int, Field(strict=True, ge=1, le=MAX_LIMIT)]
 Name = Annotated[

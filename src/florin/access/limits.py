@@ -3,7 +3,7 @@
 The window's row in the database says how many calls have been handed out. A process leases some of them
 and counts those down in memory, so most calls cost no query; the sum of all leases is what the limit bounds,
 so no number of processes exceeds it. Stores grow with use and shrink towards the end of the limit (see
-access.lease in migrations/0028_keys).
+access.lease in migrations/0029_keys).
 
 A call's windows are its own (of the key or the user), its partner's and its tenant's. Stores of partners and
 tenants are shared by all of their callers in the process. What is short is leased for everybody who waits for

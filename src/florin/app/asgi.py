@@ -104,6 +104,7 @@ def build(settings: Settings, url: str) -> ASGIApp:
         limiter=door,
         max_body_bytes=settings.max_body_bytes,
         trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
     )
 
 
@@ -122,4 +123,4 @@ async def serve_api(settings: Settings, descriptor: int) -> None:
     """Serves on a socket that the parent bound, until it says stop."""
     assert settings.app_database_url is not None, "florin run passes the database on"
     with socket.socket(fileno=descriptor) as listening:
-        await serve(build(settings, settings.app_database_url.get_secret_value()), listening)
+        await serve(build(settings, settings.app_database_url.get_secret_value()), listening, settings)

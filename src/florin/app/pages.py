@@ -35,6 +35,10 @@ _DOCS_POLICY: Final = (
     f"script-src 'self' 'sha256-{b64encode(sha256(_SCRIPT[1].encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_PAGE_HEADERS: Final = {
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
 _ASSETS: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
@@ -55,14 +59,14 @@ async def landing(request: Request) -> HTMLResponse:
             state=css,
             base=escape(str(request.base_url).rstrip("/")),
         ),
-        headers={"content-security-policy": _LANDING_POLICY},
+        headers={**_PAGE_HEADERS, "content-security-policy": _LANDING_POLICY},
     )
 
 
 @router.get("/docs", include_in_schema=False)
 async def docs() -> HTMLResponse:
     """The API reference, to read and to try."""
-    return HTMLResponse(_DOCS, headers={"content-security-policy": _DOCS_POLICY})
+    return HTMLResponse(_DOCS, headers={**_PAGE_HEADERS, "content-security-policy": _DOCS_POLICY})
 
 
 @router.get("/docs/{name}", include_in_schema=False)

@@ -11,6 +11,7 @@ from florin.access.sessions.service import render_session
 from florin.access.signin.room import SignIn
 from florin.access.tokens.rooms import open_tokens
 from florin.access.views import render_ending
+from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
 from florin.kernel.events import register
@@ -85,6 +86,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             keys,
             vault,
             People(database, vault, notifier),
+            open_witness(database),
             notifier,
             listener,
             meter,

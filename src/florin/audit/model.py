@@ -4,20 +4,53 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from uuid import UUID
 
 Row = Mapping[str, Any]
 
+READ: Final = "read"
+"""The action of what changed nothing: something privileged was shown."""
+
 PREFIXES: Final[dict[str, str]] = {
     "account": "acct",
-    "limit": "lim",
     "api_key": "key",
-    "user": "user",
-    "role": "role",
     "assignment": "asg",
+    "audit": "aud",
+    "business_unit": "bu",
+    "customer": "cus",
+    "endpoint": "we",
+    "import": "imp",
+    "limit": "lim",
+    "monitor": "mon",
+    "partner": "ptnr",
+    "person": "prs",
+    "role": "role",
+    "session": "ses",
+    "user": "user",
 }
 """By type of entity: the prefix under which the API shows its UUID. Other ids are shown as they are."""
+
+TYPES: Final[dict[str, str]] = {prefix: entity_type for entity_type, prefix in PREFIXES.items()}
+
+
+class Filters(TypedDict, total=False):
+    """Which entries are asked for; what is missing or None does not matter."""
+
+    entity_type: str | None
+    entity_id: str | None
+    """As the API shows it (`acct_...`) or as the row has it."""
+
+    actor: str | None
+    action: str | None
+    request_id: str | None
+    session_id: str | None
+    address: str | None
+    field: str | None
+    """A column that differs between before and after."""
+
+    since: datetime | None
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +63,10 @@ class AuditEntry:
 
     at: datetime
     actor: str
-    """`key_...`, `cli:...`, `job:...`; `database:<role>` for whoever came past the API."""
+    """`key_...`, `user_...`, `cli:...`, `job:...`; `database:<role>` for whoever came past the API."""
 
     action: str
-    """`created`, `changed` or `deleted`; or what a feature calls it."""
+    """`created`, `changed`, `deleted`, `read`; or what a feature calls it."""
 
     entity_type: str
     entity_id: str
@@ -49,9 +82,20 @@ class AuditEntry:
 
     @property
     def changed(self) -> list[str]:
-        """The names of the columns that differ, sorted."""
+        """The names of the columns that differ, sorted. A read changes none."""
+        if self.action == READ:
+            return []
         before, after = self.before or {}, self.after or {}
         return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedEntry:
+    """An entry with what chains it: the digests of the row before it and of its own."""
+
+    entry: AuditEntry
+    previous: bytes
+    digest: bytes
 
 
 class Fault(StrEnum):
@@ -69,6 +113,12 @@ class Fault(StrEnum):
     HEAD = "head"
     """The chain ends elsewhere than its head says: rows are missing at the end, or were added."""
 
+    START = "start"
+    """The chain begins elsewhere than its last pruning says: rows are missing at the beginning."""
+
+    ANCHOR = "anchor"
+    """It is not the row that was kept elsewhere: the log was written anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenRow:
@@ -76,7 +126,7 @@ class BrokenRow:
 
     fault: Fault
     seq: int
-    """The row's number; of HEAD, the number at which the chain should end."""
+    """The row's number; of HEAD and START, the number at which the chain should end or begin."""
 
     id: UUID | None
     """None where there is no row to name."""
@@ -89,3 +139,60 @@ class Verdict:
     rows: int
     broken: BrokenRow | None
     """None: every row is what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a chain ends, and where it begins since its beginning was removed."""
+
+    seq: int
+    digest: bytes
+    pruned_seq: int
+    """The last number that was removed; 0: none was."""
+
+    pruned_digest: bytes
+    """What the first row that remains follows on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a chain has been walked: the last row that was whole."""
+
+    seq: int
+    id: UUID
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The end of a chain at some moment, to be kept where nobody who can write the log can write."""
+
+    seq: int
+    digest: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    """One change of the database's schema."""
+
+    id: UUID
+    at: datetime
+    login: str
+    """Who was connected."""
+
+    role: str
+    """As whom."""
+
+    application: str | None
+    address: str | None
+    """None: over a local socket."""
+
+    command: str
+    object_type: str | None
+    object: str | None
+    statement: str | None
+    """Its beginning, without literals and comments."""
+
+    reason: str | None
+    """The migration, for one."""

@@ -1,20 +1,17 @@
 """What can be asked of the audit log, one function per use case. It is written by the database alone."""
 
-import hashlib
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Final, Unpack
 from uuid import UUID
 
 from florin.audit import store
-from florin.audit.model import PREFIXES, AuditEntry, BrokenRow, Fault, Verdict
-from florin.audit.store import Link
+from florin.audit.errors import AuditEntryNotFound
+from florin.audit.model import PREFIXES, AuditEntry, ChainedEntry, Filters
 from florin.kernel.db import Database
 from florin.kernel.ids import MalformedId, decode_id, encode_id
 
-BATCH: Final = 10_000
-_FIRST: Final = hashlib.sha256(b"").digest()
-"""What the first row of a chain has for the digest of the one before it."""
+WINDOW: Final = 5_000
+"""Numbers that an export looks through at a time: what it holds in memory."""
 
 
 async def entries(
@@ -22,84 +19,91 @@ async def entries(
     tenant_id: int,
     *,
     limit: int,
-    entity_type: str | None = None,
-    entity_id: str | None = None,
-    actor: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
     starting_after: UUID | None = None,
+    **filters: Unpack[Filters],
 ) -> list[AuditEntry]:
-    """The log, newest first. `entity_id` as the API shows it (`acct_...`) or as the row has it."""
+    """The log, newest first."""
     async with database.tenant(tenant_id) as connection:
         return await store.entries(
-            connection,
-            tenant_id,
-            limit=limit,
-            entity_type=entity_type,
-            entity_id=None if entity_id is None else kept_id(entity_id),
-            actor=actor,
-            since=since,
-            until=until,
-            starting_after=starting_after,
+            connection, tenant_id, limit=limit, starting_after=starting_after, **_kept(filters)
         )
 
 
-async def verify(
+async def entry(database: Database, tenant_id: int, entry_id: UUID) -> AuditEntry:
+    """One entry.
+
+    Raises:
+        AuditEntryNotFound: there is none with this id.
+    """
+    async with database.tenant(tenant_id) as connection:
+        found = await store.entry(connection, tenant_id, entry_id)
+    if found is None:
+        raise AuditEntryNotFound
+    return found
+
+
+async def last_seq(database: Database, tenant_id: int) -> int:
+    """The number of the newest entry; 0: there is none."""
+    async with database.tenant(tenant_id) as connection:
+        head = await store.head(connection, tenant_id)
+    return 0 if head is None else head.seq
+
+
+async def export(
     database: Database,
     tenant_id: int,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-    batch: int = BATCH,
-) -> Verdict:
-    """Walks a tenant's chain from its first row and stops at the first that is broken.
+    after_seq: int = 0,
+    through_seq: int | None = None,
+    window: int = WINDOW,
+    **filters: Unpack[Filters],
+) -> AsyncIterator[tuple[int, list[ChainedEntry]]]:
+    """The log in its own order, a window of numbers at a time, each in a short transaction of its own.
 
-    What is written meanwhile is left for the next time. `on_progress` hears of rows done and rows there are.
+    What is written meanwhile is left out. The log is append-only, so an export that was stopped goes on
+    where it was.
+
+    Args:
+        after_seq: leave out what has this number or a smaller one.
+        through_seq: the last number; None: the newest there is now.
+
+    Yields:
+        The last number that was looked at, and what up to there fits and was not yielded before.
     """
+    kept = _kept(filters)
     async with database.tenant(tenant_id) as connection:
         head = await store.head(connection, tenant_id)
-    through, end = head or (0, _FIRST)
-    last = Link(0, UUID(int=0), b"", _FIRST, _FIRST)
-    rows = 0
-    while True:
+        since = kept.get("since")
+        earliest = None if since is None else await store.seq_before(connection, tenant_id, since)
+    if head is None or (since is not None and earliest is None):
+        return
+    last = min(head.seq, through_seq or head.seq)
+    done = max(after_seq, head.pruned_seq, earliest or 0)
+    while done < last:
+        upto = min(done + window, last)
         async with database.tenant(tenant_id) as connection:
-            links = await store.chain(
-                connection, tenant_id, after_seq=last.seq, after_id=last.id, through=through, limit=batch
-            )
-        broken = first_broken(last, links)
-        if broken is not None:
-            return Verdict(rows + links.index(next(one for one in links if one.id == broken.id)), broken)
-        rows += len(links)
-        last = links[-1] if links else last
-        on_progress(rows, through)
-        if len(links) < batch:
-            break
-    if (last.seq, last.digest) != (through, end):
-        return Verdict(rows, BrokenRow(Fault.HEAD, through, None))
-    return Verdict(rows, None)
+            found = await store.exported(connection, tenant_id, after_seq=done, through_seq=upto, **kept)
+        yield upto, found
+        done = upto
 
 
-def first_broken(last: Link, links: Sequence[Link]) -> BrokenRow | None:
-    """The first of these rows that does not follow from the one before it; `last` is before the first."""
-    for link in links:
-        fault = (
-            Fault.GAP
-            if link.seq != last.seq + 1
-            else Fault.DIGEST
-            if link.digest != link.expected
-            else Fault.PREVIOUS
-            if link.previous != last.digest
-            else None
-        )
-        if fault is not None:
-            return BrokenRow(fault, link.seq, link.id)
-        last = link
-    return None
+def _kept(filters: Filters) -> Filters:
+    kept = filters.copy()
+    entity_id = kept.get("entity_id")
+    if entity_id is not None:
+        kept["entity_id"] = kept_id(entity_id)
+    return kept
 
 
 def shown_id(entry: AuditEntry) -> str:
     """The id of the entity as the API shows it."""
     prefix = PREFIXES.get(entry.entity_type)
-    return entry.entity_id if prefix is None else encode_id(prefix, UUID(entry.entity_id))
+    if prefix is None:
+        return entry.entity_id
+    try:
+        return encode_id(prefix, UUID(entry.entity_id))
+    except ValueError:  # what a feature recorded by a name of its own
+        return entry.entity_id
 
 
 def kept_id(shown: str) -> str:

@@ -3,19 +3,25 @@
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
+from cryptography import x509
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
+from florin.app.tls import BadTls, open_tls
 from florin.kernel.clock import now
 from florin.kernel.database_urls import DatabaseUrls
 from florin.kernel.settings import Settings
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 2.0
+_CERTIFICATE_LASTS = timedelta(days=14)
+_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 _PRIVATE_FILES = ("secrets.json", "key_ring", "demo.env", "sandbox_secret")
 
 _FACTS = """
@@ -34,7 +40,14 @@ SELECT current_setting('server_version_num')::integer AS version,
        (SELECT array_agg(table_name::text) FROM kernel.partitioned_tables p
         WHERE to_regclass(table_name::text || to_char(
             date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month', '"_y"YYYY"m"MM')) IS NULL
-       ) AS without_next_month
+       ) AS without_next_month,
+       (SELECT array_agg(DISTINCT t.tgrelid::regclass::text)
+        FROM pg_trigger t
+        WHERE t.tgname IN ('append_only', 'not_truncated', 'audited', 'audited_inserts') AND t.tgenabled = 'D'
+       ) AS without_triggers,
+       (SELECT count(*) FROM pg_event_trigger
+        WHERE evtname IN ('florin_schema_changed', 'florin_schema_dropped') AND evtenabled IN ('A', 'O')
+       ) AS schema_triggers
 """
 
 
@@ -54,7 +67,7 @@ async def examine(settings: Settings, urls: DatabaseUrls, pending: int) -> list[
         cursor = await connection.execute(_FACTS)
         facts = await cursor.fetchone()
     assert facts is not None
-    return [*_database(facts, pending), *_machine(settings)]
+    return [*_database(facts, pending), *lines(settings), *_machine(settings)]
 
 
 def _database(facts: dict[str, Any], pending: int) -> Iterator[Finding]:
@@ -83,10 +96,58 @@ def _database(facts: dict[str, Any], pending: int) -> Iterator[Finding]:
         ", ".join(missing) or "all",
         "keep florin run going: its worker makes them",
     )
+    disabled = facts["without_triggers"] or []
+    yield Finding(
+        "append-only and audited tables have their triggers",
+        not disabled,
+        ", ".join(disabled) or "all",
+        "somebody has disabled them: ALTER TABLE ... ENABLE TRIGGER ALL, and ask who",
+    )
+    yield Finding(
+        "changes of the schema are recorded",
+        facts["schema_triggers"] == 2,  # noqa: PLR2004
+        "on" if facts["schema_triggers"] == 2 else "off",  # noqa: PLR2004
+        "let a superuser run what florin audit schema --print-sql prints",
+    )
     skew_s = abs((facts["database_time"] - now()).total_seconds())
     yield Finding(
         "clocks agree", skew_s < _MAX_CLOCK_SKEW_S, f"{skew_s:.2f} s apart", "synchronise both with NTP"
     )
+
+
+def lines(settings: Settings) -> Iterator[Finding]:
+    """What goes over a network: to the database, and from clients."""
+    for name, url in (
+        ("FLORIN_DATABASE_URL", settings.database_url),
+        ("FLORIN_APP_DATABASE_URL", settings.app_database_url),
+    ):
+        if url is not None:
+            told = conninfo_to_dict(url.get_secret_value())
+            mode = str(told.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")
+            yield Finding(
+                f"{name} proves who answers",
+                mode == "verify-full" or not _is_remote(told),
+                f"sslmode={mode}" if _is_remote(told) else "this machine",
+                "add sslmode=verify-full and sslrootcert=... (PCI DSS 4.2.1)",
+            )
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        try:
+            open_tls(settings)
+            ends = x509.load_pem_x509_certificate(settings.tls_certificate.read_bytes()).not_valid_after_utc
+        except (BadTls, OSError, ValueError) as error:
+            yield Finding("TLS can be spoken", holds=False, seen=str(error), advice="the API will not start")
+        else:
+            yield Finding(
+                "the certificate lasts",
+                ends - now() > _CERTIFICATE_LASTS,
+                f"until {ends:%Y-%m-%d}",
+                "renew it: the files are taken up while Florin runs",
+            )
+
+
+def _is_remote(told: Mapping[str, object]) -> bool:
+    hosts = str(told.get("hostaddr") or told.get("host") or os.environ.get("PGHOST") or "").split(",")
+    return not all(host.startswith(("/", "@")) or host in _LOCAL for host in hosts)
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:

@@ -50,7 +50,8 @@ def _root(
         chosen = settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        fail(f"FLORIN_{str(first['loc'][0]).upper()}: {first['msg']}", code=USAGE)
+        where = f"FLORIN_{str(first['loc'][0]).upper()}: " if first["loc"] else ""
+        fail(where + first["msg"].removeprefix("Value error, "), code=USAGE)
     configure_logging(chosen.log_level, chosen.log_format)
 
 
@@ -76,8 +77,12 @@ def run(
 def serve(fd: Annotated[int, typer.Option(help="A listening socket to serve on.")]) -> None:
     """One API process; `florin run` starts it."""
     from florin.app.asgi import serve_api  # noqa: PLC0415 - other commands need not wait for it
+    from florin.app.tls import BadTls  # noqa: PLC0415
 
-    run_async(serve_api(settings(), fd))
+    try:
+        run_async(serve_api(settings(), fd))
+    except BadTls as error:
+        fail(f"no TLS: {error}")
 
 
 @app.command(hidden=True)
@@ -99,6 +104,8 @@ def migrate(
 
 
 async def _migrate(chosen: Settings, *, check: bool) -> None:
+    from florin.audit import schema_watch  # noqa: PLC0415
+
     async with open_database(chosen) as urls:
         if check:
             pending = await migrations.check(urls.owner)
@@ -109,6 +116,8 @@ async def _migrate(chosen: Settings, *, check: bool) -> None:
             out.print("up to date")
             return
         applied = await migrations.migrate(urls.owner, on_step=lambda one: out.print(f"applied  {one}"))
+        if urls.root is not None:
+            await schema_watch.install(urls.root)
         out.print("up to date" if not applied else f"{len(applied)} applied", highlight=False)
 
 

@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -15,7 +17,9 @@ from rich.panel import Panel
 
 from florin.access.signin.room import check_settings
 from florin.app.processes import Child, Keeper
-from florin.app.serve import bind, server
+from florin.app.serve import Server, bind
+from florin.app.tls import BadTls, open_tls
+from florin.audit import schema_watch
 from florin.cli.console import CannotStart, err, out
 from florin.cli.demo import Demo, ensure_demo
 from florin.kernel import migrations
@@ -27,11 +31,16 @@ log = structlog.get_logger(__name__)
 
 
 _READY_TIMEOUT_S = 30
+_HANDSHAKE_S = 2
 _RECEIVER_HOST = "127.0.0.1"
 
 
 class AddressTaken(CannotStart):
     """The address cannot be served on."""
+
+
+class CannotEncrypt(CannotStart):
+    """The files of FLORIN_TLS_CERTIFICATE and FLORIN_TLS_KEY cannot be used."""
 
 
 class NeverReady(CannotStart):
@@ -45,9 +54,14 @@ async def run_florin(settings: Settings) -> None:
         SettingUnusable: a sender of codes, or the list of breached passwords, is not one.
         AddressTaken: the port is in use, or the host is not this machine's.
         NeverReady: the API processes do not come up.
+        CannotEncrypt: the certificate or its key cannot be used.
         EmbeddedError, RolesError, MigrationError: the database cannot be brought up.
     """
     await check_settings(settings)
+    try:
+        open_tls(settings)  # better said now than by each of its processes
+    except BadTls as error:
+        raise CannotEncrypt(f"no TLS: {error}") from error
     try:
         listening = bind(settings.host, settings.port)
     except OSError as error:
@@ -62,6 +76,8 @@ async def run_florin(settings: Settings) -> None:
         async with open_database(settings, supervise=True) as urls:
             for applied in await migrations.migrate(urls.owner):
                 err.print(f"applied migration {applied}", highlight=False)
+            if urls.root is not None:
+                await schema_watch.install(urls.root)
             port: int = listening.getsockname()[1]
             chosen = settings.model_copy(update={"port": port, "receiver_url": _receiver_url(port)})
             demo = await ensure_demo(chosen, urls, str(chosen.receiver_url))
@@ -69,8 +85,8 @@ async def run_florin(settings: Settings) -> None:
                 _receiver(port + 1, demo.webhook_secret),
                 _processes(chosen, urls, listening),
             ):
-                base = f"http://{settings.host}:{port}"
-                if await _ready(base, stop):
+                base = f"{settings.scheme}://{settings.host}:{port}"
+                if await _ready(base, stop, shows_certificate=settings.tls_client_ca is not None):
                     _greet(base, chosen, demo, str(chosen.receiver_url))
                     await stop.wait()
                 err.print("\nstopping ...")
@@ -119,7 +135,7 @@ async def _receiver(port: int, secret: str) -> AsyncIterator[None]:
         yield
         return
     with listening:
-        receiving = server(Receiver([secret]).app, lifespan=False)
+        receiving = Server(Receiver([secret]).app, lifespan=False)
         task = asyncio.create_task(receiving.serve([listening]))
         try:
             yield
@@ -129,24 +145,41 @@ async def _receiver(port: int, secret: str) -> AsyncIterator[None]:
                 await task
 
 
-async def _ready(base: str, stop: asyncio.Event) -> bool:
+async def _ready(base: str, stop: asyncio.Event, *, shows_certificate: bool) -> bool:
     """Waits until the API serves. False: stopped meanwhile.
+
+    Where clients need a certificate, which this process does not have, an API that shakes hands serves: it
+    listens once it has started.
 
     Raises:
         NeverReady: it does not come up; its own log says why.
     """
     deadline = asyncio.get_running_loop().time() + _READY_TIMEOUT_S
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+    itself = ssl.create_default_context()
+    itself.check_hostname = False
+    itself.verify_mode = ssl.CERT_NONE  # it asks only whether somebody is there, and tells nothing
+    async with httpx.AsyncClient(base_url=base, trust_env=False, verify=itself) as client:
         while not stop.is_set():
             try:
+                if shows_certificate:
+                    await _shake_hands(base, itself)
+                    return True
                 if (await client.get("/readyz")).is_success:
                     return True
-            except httpx.TransportError:
+            except (httpx.TransportError, OSError):
                 pass
             if asyncio.get_running_loop().time() > deadline:
                 raise NeverReady(f"the API did not start within {_READY_TIMEOUT_S} s; the log above says why")
             await asyncio.sleep(0.05)
     return False
+
+
+async def _shake_hands(base: str, context: ssl.SSLContext) -> None:
+    parts = urlsplit(base)
+    _, writer = await asyncio.wait_for(
+        asyncio.open_connection(parts.hostname, parts.port, ssl=context), _HANDSHAKE_S
+    )
+    writer.transport.abort()
 
 
 def _greet(base: str, settings: Settings, demo: Demo, receiver: str) -> None:

@@ -89,14 +89,21 @@ class Coalescer(Generic[Item, Answer]):
         flights: int = 2,
         max_items: int = 1000,
         patience_s: float = 15,
+        actor: str | None = None,
     ) -> None:
-        """`patience_s`: how long a group outlives a lost connection before its callers hear so."""
+        """`patience_s`: how long a group outlives a lost connection before its callers hear so.
+
+        `actor`: to whom the audit log puts down what a group changes; its callers are one and the same.
+        """
         self._database = database
         self._function = function
         self._statement = numbered(function.statement)
         self._flights = flights
         self._max_items = max_items
         self._patience_s = patience_s
+        self._beginning = [_BEGIN]
+        if actor is not None:
+            self._beginning.append(Statement(b"SELECT set_config('app.actor', $1, true)", (actor,)))
         self._waiting: list[_Waiting[Item, Answer]] = []
         self._flying: set[asyncio.Task[None]] = set()
         self._last_size = 0
@@ -185,13 +192,13 @@ class Coalescer(Generic[Item, Answer]):
             (tenant_id, [waiting.item for waiting in same])
             for tenant_id, same in groupby(group, key=attrgetter("tenant_id"))
         ]
-        statements = [_BEGIN]
+        statements = self._beginning.copy()
         for tenant_id, items in calls:
             statements.append(Statement(set_tenant(tenant_id).encode()))
             statements.append(Statement(self._statement, (tenant_id, *function.encode(items))))
         statements.append(_COMMIT)
         async with self._database.connection() as connection:
-            rows = (await run_pipeline(connection, statements))[2:-1:2]
+            rows = (await run_pipeline(connection, statements))[len(self._beginning) + 1 : -1 : 2]
         self._group_items.observe(len(group))
         return [
             answer

@@ -18,6 +18,8 @@ class DatabaseUrls:
     owner: str = field(repr=False)
     app: str = field(repr=False)
     readonly: str = field(repr=False)
+    root: str | None = field(default=None, repr=False)
+    """The superuser's; None on a server that is not ours."""
 
 
 @asynccontextmanager
@@ -58,6 +60,7 @@ def embedded_urls(server: EmbeddedServer, database: str = "florin") -> DatabaseU
         owner=server.url("florin_owner", database),
         app=server.url("florin_app", database),
         readonly=server.url("florin_readonly", database),
+        root=server.url("florin_root", database),
     )
 
 

@@ -85,6 +85,22 @@ class Database:
             raise Unavailable from error
 
     @asynccontextmanager
+    async def snapshot(self, tenant_id: int) -> AsyncIterator[Connection]:
+        """One read-only transaction in one tenant's context that sees one moment from beginning to end.
+
+        Raises:
+            Unavailable: the server is away.
+        """
+        try:
+            async with self.connection() as connection, connection.transaction():
+                # Before anything that takes a snapshot; and whoever only reads need not be named.
+                await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                await connection.execute(set_tenant(tenant_id))
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise Unavailable from error
+
+    @asynccontextmanager
     async def platform(self) -> AsyncIterator[Connection]:
         """One transaction with no tenant: it sees reference tables and the registry of tenants.
 

@@ -12,11 +12,15 @@
     ├── MethodNotAllowed      405
     ├── Conflict              409
     ├── TooLarge              413
+    ├── UrlTooLong            414
     ├── UnsupportedMediaType  415
     ├── IdempotencyKeyReused  422
     ├── TooManyRequests       429
+    ├── HeadersTooLarge       431
     ├── InternalError         500: our fault, logged under the request id
-    └── Unavailable           503: the database is away; nothing was done, try again
+    ├── Unavailable           503: the database is away; nothing was done, try again
+    ├── Overloaded            503: no connection is free; nothing was done
+    └── TimedOut              504: given up; what was done is not known
 
 Features derive their own from these. The docstring is the message; `code` is stable, for programs.
 """
@@ -129,6 +133,20 @@ class TooLarge(Refusal):
     code = "body_too_large"
 
 
+class UrlTooLong(Refusal):
+    """The path and the query are too long."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+    code = "url_too_long"
+
+
+class HeadersTooLarge(Refusal):
+    """The request's headers are too many or too large."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "headers_too_large"
+
+
 class UnsupportedMediaType(Refusal):
     """A request body must be JSON and say so: Content-Type: application/json."""
 
@@ -179,3 +197,23 @@ class Unavailable(Refusal):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, headers={"retry-after": "1"})
+
+
+class Overloaded(Refusal):
+    """Every connection is taken; nothing was done. Try again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "overloaded"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"retry-after": "1"})
+
+
+class TimedOut(Refusal):
+    """The request took too long; whether it was done is not known. Ask again with the same key."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    code = "timed_out"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, headers={"retry-after": "5"})

@@ -125,7 +125,7 @@ class Jobs:
     def _declare(self, job: Job) -> None:
         if isinstance(job, Deferred):
             retry = procrastinate.RetryStrategy(max_attempts=10, exponential_wait=2)
-            self._app.task(name=job.name, retry=retry)(job.run)
+            self._app.task(name=job.name, retry=retry)(_acting_for(job))
             return
 
         async def tick(timestamp: int) -> None:
@@ -206,6 +206,14 @@ class Jobs:
                     nb_hours=_KEEP_FAILED // timedelta(hours=1), include_failed=True, include_aborted=True
                 )
             await asyncio.sleep(min(10.0, self._stalled_after_s / 3))
+
+
+def _acting_for(job: Deferred) -> Callable[..., Awaitable[object]]:
+    async def run(**arguments: Any) -> object:
+        with acting_as(lambda: Provenance(actor=f"job:{job.name}")):
+            return await job.run(**arguments)
+
+    return run
 
 
 async def _look_into_jobs(connection: AsyncConnection[Any]) -> None:

@@ -166,7 +166,9 @@ async def migrate(
     database's own error for a statement that fails; migrations before that one stay applied.
     """
     migrations = load_migrations(folder or migrations_dir())
-    connection = await psycopg.AsyncConnection.connect(owner_url, autocommit=True)
+    connection = await psycopg.AsyncConnection.connect(
+        owner_url, autocommit=True, application_name="florin-migrate"
+    )
     async with connection:
         await _lock(connection)
         await _create_table(connection)
@@ -268,14 +270,25 @@ async def _apply(connection: psycopg.AsyncConnection, migration: Migration) -> A
     if migration.in_transaction:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+            await _say_why(connection, migration, for_transaction=True)
             await _run(connection, migration.up_sql)
             return await _check_and_record(connection, migration, started)
     # Waiting for old snapshots holds nobody up, so patience costs nothing here.
     await connection.execute("SET lock_timeout = 0")
+    await _say_why(connection, migration, for_transaction=False)
     for statement in _statements(migration.up_sql):
         await _run(connection, statement)
     async with connection.transaction():
         return await _check_and_record(connection, migration, started)
+
+
+async def _say_why(
+    connection: psycopg.AsyncConnection, migration: Migration, *, for_transaction: bool
+) -> None:
+    """What the audit log and the record of schema changes give as the reason."""
+    await connection.execute(
+        "SELECT set_config('app.reason', %s, %s)", (f"migration {migration}", for_transaction)
+    )
 
 
 def _statements(up_sql: str) -> list[str]:

@@ -42,20 +42,15 @@ _REFUSED: Final = [
         "224.0.0.0/4",
         "240.0.0.0/4",
         "168.63.129.16/32",  # Azure's platform address: public by number, internal by use
-        "::/96",  # unspecified, loopback, and IPv4-compatible
-        "64:ff9b:1::/48",  # NAT64 of the local network
-        "100::/64",
         "2001::/23",  # protocol assignments, Teredo among them
         "2001:db8::/32",
         "3fff::/20",
-        "5f00::/16",
-        "fc00::/7",
-        "fe80::/10",
-        "fec0::/10",
-        "ff00::/8",
     )
 ]
 _NAT64: Final = ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST: Final = ip_network("2000::/3")
+"""All that IANA has given out of IPv6 for the public internet, and what of it is not is among the refused."""
+
 _HTTPS_PORT: Final = 443
 _HTTP_PORT: Final = 80
 _FIRST_UNPRIVILEGED_PORT: Final = 1024
@@ -79,6 +74,8 @@ def check_address(address: Address) -> None:
         if embedded is not None:
             check_address(embedded)
             return
+        if address not in _GLOBAL_UNICAST:
+            raise AddressRefused(f"{address} is not a public address")
     if any(address.version == network.version and address in network for network in _REFUSED):
         raise AddressRefused(f"{address} is not a public address")
 
@@ -132,9 +129,12 @@ def _split(url: str) -> tuple[SplitResult, int]:
     try:
         httpx.URL(url)
         parts = urlsplit(url)
-        return parts, parts.port or {"https": _HTTPS_PORT, "http": _HTTP_PORT}.get(parts.scheme, 0)
+        port = parts.port
     except (ValueError, httpx.InvalidURL):
         raise AddressRefused("is not a URL") from None
+    if port is None:
+        port = {"https": _HTTPS_PORT, "http": _HTTP_PORT}.get(parts.scheme, 0)
+    return parts, port
 
 
 def _literal(host: str) -> Address | None:
@@ -222,6 +222,26 @@ class _ConfinedTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=limits.keepalive_expiry,
             network_backend=backend,
         )
+
+
+class TooMuch(Exception):
+    """The answer is longer than anything that was asked for."""
+
+
+async def read_bounded(response: httpx.Response, max_bytes: int) -> bytes:
+    """The body of a streamed response as it was sent; nothing is unpacked.
+
+    Raises:
+        TooMuch: it is longer than `max_bytes`, or packed: what comes out of it may be of any length.
+    """
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise TooMuch(f"it is packed ({response.headers['content-encoding']}), which was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > max_bytes:
+            raise TooMuch(f"it has more than {max_bytes} bytes")
+    return bytes(body)
 
 
 def confined_client(

@@ -50,6 +50,19 @@ def acting_as(who: Acting) -> Iterator[None]:
         _acting.reset(token)
 
 
+def words_of(by: Provenance) -> dict[str, str | None]:
+    """What the audit log keeps of it, by name: bounded, and without characters that rule terminals."""
+    return {one.name: clean(getattr(by, one.name)) for one in fields(by)}
+
+
+def clean(text: str | None) -> str | None:
+    """At most 500 characters, those that cannot be printed replaced; None of nothing."""
+    if not text:
+        return None
+    text = text[:_MAX_LENGTH]
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def settings_of(by: Provenance) -> dict[str, Any]:
     """The transaction's settings that say so, by their names."""
-    return {f"app.{one.name}": (getattr(by, one.name) or "")[:_MAX_LENGTH] for one in fields(by)}
+    return {f"app.{name}": word or "" for name, word in words_of(by).items()}

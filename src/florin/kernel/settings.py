@@ -1,12 +1,18 @@
 """What an operator may set, read once from `FLORIN_*` environment variables."""
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_ORIGIN: Final = re.compile(
+    # http only where a page of a developer's own machine comes from.
+    r"(https://(?:[a-z0-9-]+\.)*[a-z0-9-]+|http://(?:localhost|127\.0\.0\.1|\[::1\]))(:[1-9][0-9]{0,4})?"
+)
 
 
 class SettingUnusable(ValueError):
@@ -40,6 +46,32 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     """A larger request body is refused with 413 before it is read whole."""
+
+    tls_certificate: Path | None = None
+    """The chain that the API shows, PEM, its own certificate first. With `tls_key` the API speaks https only.
+    Both files are looked at every ten seconds; new ones count for new connections."""
+
+    tls_key: Path | None = None
+    """The private key, PEM, without a passphrase; mode 600, or 640 when root owns it."""
+
+    tls_client_ca: Path | None = None
+    """Set: only clients with a certificate of these authorities are served at all (mutual TLS)."""
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins (`https://app.example`), comma separated, whose pages may call the API. Unset: none."""
+
+    max_connections: int = Field(4_000, ge=10, le=100_000)
+    """Of one API process. When they are taken, those that have waited longest without a request give way."""
+
+    max_connections_per_address: int = Field(512, ge=1, le=100_000)
+    """Of one API process; not for this machine's own addresses and `trusted_proxies`."""
+
+    keep_alive_s: int = Field(75, ge=1, le=3600)
+    """How long a connection may rest between two requests."""
+
+    request_timeout_s: float = Field(60, ge=1, le=3600)
+    """How long an answer may take to begin, the body having come, before the request is given up with 504.
+    Imports are exempt."""
 
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks of your own proxies, comma separated: behind them, `X-Forwarded-For` says who calls."""
@@ -128,12 +160,35 @@ class Settings(BaseSettings):
     trust_gateways: bool = False
     """The gateways of `sms_url` and `email_url` may have private addresses, and http."""
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _separated(cls, given: object) -> object:
         return (
             [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
         )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in given:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: https://host or https://host:port in lower case, no path, no *"
+                )
+        return given
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("FLORIN_TLS_CERTIFICATE and FLORIN_TLS_KEY are set together or not at all")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("FLORIN_TLS_CLIENT_CA needs FLORIN_TLS_CERTIFICATE and FLORIN_TLS_KEY")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """`https` when the API speaks TLS itself."""
+        return "http" if self.tls_certificate is None else "https"
 
 
 @lru_cache(maxsize=1)

@@ -26,5 +26,5 @@ def open_providers(settings: Settings, *, deliver_webhook: Deliver) -> dict[str,
         return {"sandbox": HttpSandbox(settings.sandbox_url, keys=keys)}
     host = "127.0.0.1" if settings.host in _EVERYWHERE else settings.host
     at = f"[{host}]" if ":" in host else host
-    redirect_url = f"http://{at}:{settings.port}{SANDBOX_PREFIX}/redirect"
+    redirect_url = f"{settings.scheme}://{at}:{settings.port}{SANDBOX_PREFIX}/redirect"
     return {"sandbox": InProcessSandbox(keys=keys, deliver=deliver_webhook, redirect_url=redirect_url)}

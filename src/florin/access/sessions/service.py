@@ -9,7 +9,7 @@ request: docs/decisions/0014-no-grace-for-refresh-tokens.md says why.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -60,6 +60,8 @@ class Sessions:
         self.lifetimes = lifetimes
         self._clock = clock
         self._live: dict[int, bool] = {}
+        self.still_enough: Callable[[int, UUID], Awaitable[bool]] | None = None
+        """Whether what a session was begun with is enough for what he may do by now. Asked at renewal."""
 
     def now(self) -> datetime:
         """The clock's present instant."""
@@ -124,8 +126,9 @@ async def refresh(
         provenance: whom the audit log and the event put it down to, given the user's name.
 
     Raises:
-        RefreshRefused: unknown; of a session that has ended or rested too long; or used before, and then
-            the session has been ended by this.
+        RefreshRefused: unknown; of a session that has ended or rested too long; of one that was begun without
+            a second factor, which the user needs by now; or used before, and then the session has been ended
+            by this.
         TenantNotActive, PartnerNotActive: whoever the user belongs to may not call.
     """
     presented = model.parse(refresh_token)
@@ -137,6 +140,8 @@ async def refresh(
     if owner is None:
         raise RefreshRefused
     session_id, user_id, expires_at = owner
+    if sessions.still_enough is not None and not await sessions.still_enough(tenant_id, session_id):
+        raise RefreshRefused
     pair = await _pair(sessions, tenant_id, session_id, user_id, expires_at)
     by = provenance(encode_id("user", user_id))
     async with sessions.database.tenant(tenant_id, by=by) as connection:

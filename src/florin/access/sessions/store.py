@@ -147,7 +147,6 @@ async def end_session(
         connection, tenant_id=tenant_id, id=session_id, user_id=user_id, now=now, reason=reason
     )
     if row is not None:
-        await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=[session_id])
         await _record(connection, tenant_id, session_id, user_id, reason)
     return row is not None
 
@@ -161,7 +160,6 @@ async def end_sessions(
         connection, tenant_id=tenant_id, user_id=user_id, but=but, now=now, reason=EndReason(reason)
     )
     ended = [row[0] async for row in rows]
-    await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=ended)
     for session_id in ended:
         await _record(connection, tenant_id, session_id, user_id, reason)
     return len(ended)
@@ -245,6 +243,4 @@ async def end_expired(
     rows = _queries.end_expired(
         connection, tenant_id=tenant_id, now=now, used_before=used_before, limit=limit
     )
-    ended = [row[0] async for row in rows]
-    await _queries.forget_tokens(connection, tenant_id=tenant_id, ids=ended)
-    return len(ended)
+    return len([row async for row in rows])

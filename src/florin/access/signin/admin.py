@@ -1,14 +1,16 @@
 """What administrators and operators do about other people's signing in."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from florin.access.people.errors import UserNotFound
 from florin.access.sessions.model import EndReason
 from florin.access.sessions.service import end_all
 from florin.access.signin import logins, passwords, store
+from florin.access.signin.errors import UserMayDoMore
 from florin.access.signin.model import Account, Books
 from florin.access.signin.room import SignIn
+from florin.kernel.permissions import beyond
 
 
 async def reachable(
@@ -29,6 +31,30 @@ async def reachable(
         ):
             raise UserNotFound
     return account
+
+
+async def check_outranks(
+    room: SignIn,
+    tenant_id: int,
+    account: Account,
+    *,
+    scopes: Collection[str],
+    unit_scopes: Mapping[UUID, Collection[str]],
+) -> None:
+    """Passes whoever may do all that the user may, wherever the user may.
+
+    Else whoever may take second factors away could take those of stronger users, and be them.
+
+    Raises:
+        UserMayDoMore: there is something that he may not.
+    """
+    async with room.database.tenant(tenant_id) as connection:
+        whole, units = await store.permissions_anywhere(connection, tenant_id, account.id, room.now())
+    if beyond(scopes, whole):
+        raise UserMayDoMore
+    for unit, held in units.items():
+        if beyond([*scopes, *unit_scopes.get(unit, ())], held):
+            raise UserMayDoMore
 
 
 async def unlock(room: SignIn, tenant_id: int, account: Account) -> bool:

@@ -4,7 +4,7 @@ SignInFailed, ChallengeFailed, CodeNotTaken   401
 TooManyAttempts                               429, by address; says when to come again
 SignInBusy                                    503
 PasswordRefused                               422, names the rule
-WrongProof                                    403
+WrongProof, UserMayDoMore                     403
 SecondFactorOn, SecondFactorMissing,
 SecondFactorDemanded, ContactNotVerified      409
 """
@@ -63,6 +63,12 @@ class WrongProof(Forbidden):
     """What should prove who you are is not right."""
 
     code = "wrong_proof"
+
+
+class UserMayDoMore(Forbidden):
+    """The user may do what you may not: somebody who may has to do this."""
+
+    code = "user_may_do_more"
 
 
 class SecondFactorOn(Conflict):

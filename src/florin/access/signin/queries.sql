@@ -90,12 +90,20 @@ WHERE tenant_id = :tenant_id AND id = :id AND phone_index = :destination AND pho
 -- What a user may do in the whole tenant at an instant.
 SELECT p.permissions FROM access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[], :at) p;
 
+-- name: permissions_anywhere(tenant_id, user_id, at)^
+-- What a user may do at an instant: in the whole tenant, and by business unit.
+SELECT p.permissions, p.unit_permissions FROM access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[], :at) p;
+
 -- name: is_within_units(tenant_id, user_id, units, at)$
 -- Whether a user has roles in these units and in no others, nor in the whole tenant.
 SELECT coalesce(bool_and(a.business_unit_id IS NOT NULL AND a.business_unit_id = ANY (:units)), false)
 FROM access.assignments a
 WHERE a.tenant_id = :tenant_id AND a.user_id = :user_id AND a.ended_at IS NULL
   AND (a.expires_at IS NULL OR a.expires_at > :at);
+
+-- name: session(tenant_id, id)^
+-- Whose a session is, and how it was begun.
+SELECT s.user_id, s.methods FROM access.sessions s WHERE s.tenant_id = :tenant_id AND s.id = :id;
 
 -- name: address_is_known(tenant_id, user_id, address, since)$
 -- Whether the user has signed in from this address.

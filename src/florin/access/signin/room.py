@@ -57,6 +57,7 @@ class SignIn:
         path = settings.breached_passwords
         self.breached = None if path is None else BreachedList(path)
         self._sending: set[asyncio.Task[None]] = set()
+        sessions.still_enough = self.still_enough
 
     async def books(self, code: str, *, live: bool) -> Books | None:
         """One twin of a tenant by its code."""
@@ -93,6 +94,18 @@ class SignIn:
             return False
         held = await store.permissions_tenant_wide(connection, books.tenant_id, user_id, self.now())
         return demands_second_factor(held, demanding)
+
+    async def still_enough(self, tenant_id: int, session_id: UUID) -> bool:
+        """Whether a session has the second factor that its user's roles demand by now."""
+        books = await self.books_of(tenant_id)
+        demanding = [] if books is None else await self.demanding(books)
+        if books is None or not demanding:
+            return True
+        async with self.database.tenant(tenant_id) as connection:
+            user_id, methods = await store.session(connection, tenant_id, session_id)
+            if len(methods) > 1:
+                return True
+            return not await self.demands_second_factor(connection, books, user_id, demanding)
 
     def in_background(self, work: Coroutine[None, None, None]) -> None:
         """Goes on with something that nobody waits for."""

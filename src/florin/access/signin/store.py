@@ -136,6 +136,16 @@ async def permissions_tenant_wide(
     return set(found or ())
 
 
+async def permissions_anywhere(
+    connection: Connection, tenant_id: int, user_id: UUID, at: datetime
+) -> tuple[list[str], dict[UUID, list[str]]]:
+    """What a user may do in the whole tenant, and by business unit."""
+    whole, units = await _queries.permissions_anywhere(
+        connection, tenant_id=tenant_id, user_id=user_id, at=at
+    )
+    return list(whole or ()), {UUID(unit): held for unit, held in (units or {}).items()}
+
+
 async def is_within_units(
     connection: Connection, tenant_id: int, user_id: UUID, units: frozenset[UUID], at: datetime
 ) -> bool:
@@ -145,6 +155,12 @@ async def is_within_units(
             connection, tenant_id=tenant_id, user_id=user_id, units=list(units), at=at
         )
     )
+
+
+async def session(connection: Connection, tenant_id: int, session_id: UUID) -> tuple[UUID, list[str]]:
+    """Whose a session is, and how it was begun."""
+    user_id, methods = await _queries.session(connection, tenant_id=tenant_id, id=session_id)
+    return user_id, methods
 
 
 async def address_is_known(

@@ -77,7 +77,7 @@ def _form(required: tuple[str, ...], example: dict[str, str], **fields: str) -> 
 
 
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    **{status: one for status, one in problems(415).items() if status in (413, 415, 429, 503)},
+    **{status: one for status, one in problems(415).items() if status in (413, 415, 429, 503, 504)},
     400: {"model": OAuthErrorShown, "description": "The request is wrong, or asks for too much"},
     401: {"model": OAuthErrorShown, "description": "The client did not prove who it is"},
 }

@@ -196,7 +196,7 @@ def _finish(operation: dict[str, Any], method: str, path: str, route: APIRoute) 
 
 def _headers(status: int, *, secured: bool, keyed: bool) -> Iterator[str]:
     yield "Request-Id"
-    if status in (409, 429, 503):
+    if status in (409, 429, 503, 504):
         yield "Retry-After"
     if status == 401:  # noqa: PLR2004 - Unauthorized
         yield "WWW-Authenticate"

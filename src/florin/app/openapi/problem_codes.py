@@ -31,8 +31,8 @@ type `application/problem+json`:
 names all of them with the rule that each breaks. `request_id` is also in the header `Request-Id` and in
 the log. New codes may come; treat one that you do not know by its `status`.
 
-With 409 `request_in_flight`, 429 and 503 the header `Retry-After` says when to come again; the same
-`Idempotency-Key` makes that safe. After 500 the outcome is not known: ask again with the same key.
+With 409 `request_in_flight`, 429, 503 and 504 the header `Retry-After` says when to come again; the same
+`Idempotency-Key` makes that safe. After 500 and 504 the outcome is not known: ask again with the same key.
 
 """
 

@@ -23,6 +23,7 @@ from florin.access.signin.errors import (
     SecondFactorMissing,
     SecondFactorOn,
 )
+from florin.audit.errors import AuditEntryNotFound
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -32,6 +33,7 @@ from florin.kernel.errors import (
     NotFound,
     Refusal,
     RequestInFlight,
+    TimedOut,
     TooLarge,
     TooManyRequests,
     Unauthenticated,
@@ -149,6 +151,7 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
+    "AuditEntry": AuditEntryNotFound,
     "PlatformTenant": TenantNotFound,
     "listUsers": RoleNotFound,
     "listAssignments": RoleNotFound,
@@ -254,6 +257,7 @@ ALIKE: Final[dict[int, Refusal]] = {
     415: UnsupportedMediaType(param="Content-Type"),
     429: TooManyRequests(),
     503: Unavailable(),
+    504: TimedOut("no answer within 60 s; whether it was done is not known"),
 }
 """What every operation under /v1 answers alike."""
 

@@ -32,6 +32,17 @@ def client_address(
     return address
 
 
+def is_https(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], trusted: Sequence[Network]) -> bool:
+    """Whether the client speaks TLS: to this process, or to a proxy of ours that says so."""
+    if scope.get("scheme") == "https":
+        return True
+    if not trusted or headers.get(b"x-forwarded-proto", b"").strip().lower() != b"https":
+        return False
+    client = scope.get("client")
+    address = _canonical(client[0]) if client else None
+    return address is not None and _is_trusted(address, trusted)
+
+
 def _canonical(text: str) -> str | None:
     try:
         address = ip_address(text.partition("%")[0])

@@ -88,6 +88,8 @@ def check_body(method: str, headers: Mapping[bytes, bytes], body: bytes) -> None
         raise MalformedRequest(f"the body is not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
         raise _too_deep() from None
+    except ValueError:  # Python reads no number of more than 4300 digits: it would take for ever
+        raise MalformedRequest("the body holds a number of thousands of digits") from None
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _deeper_than(document, MAX_DEPTH):
         raise _too_deep()
     if b"\\u" in body:

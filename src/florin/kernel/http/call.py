@@ -133,6 +133,9 @@ class Call:
     units: frozenset[UUID] | None = None
     """The business units that the call is confined to; None: the whole tenant. Set by `require`."""
 
+    privileged: bool = False
+    """Whether the audit log notes this use. Set by `require`."""
+
     operation: str = ""
     """Method and path template, set by the route."""
 
@@ -195,6 +198,7 @@ class Call:
             self.units = units
         if permission.tenants_only and who.partner_id is not None:
             raise TenantsOnly
+        self.privileged = self.privileged or permission.privileged
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ class Permission:
     """Whether only the tenant PLATFORM may."""
 
     privileged: bool = False
-    """Whether the audit log notes each use, although nothing changes."""
+    """Whether the audit log notes each use, although nothing changes: see florin.kernel.http.notes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """The gate: the one ASGI layer in front of everything.
 
-It gives each request an id, bounds its body, asks who is calling and whether they may call so often,
-refuses card numbers before anybody reads them, turns refusals into problems, counts, and takes lean
-routes by the short way. Nothing that it logs holds a header or a body.
+It gives each request an id and each answer the headers that keep browsers safe, bounds its body, asks who is
+calling and whether they may call so often, refuses card numbers before anybody reads them, turns refusals
+into problems, counts, and takes lean routes by the short way. Nothing that it logs holds a header or a body.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache
+from http import HTTPStatus
 from time import perf_counter
 from typing import Protocol
 
@@ -23,13 +25,16 @@ from florin.kernel.errors import (
     MalformedRequest,
     MethodNotAllowed,
     Refusal,
+    TimedOut,
     TooLarge,
     Unavailable,
 )
-from florin.kernel.http.address import Network, client_address
+from florin.kernel.http.address import Network, client_address, is_https
 from florin.kernel.http.body import RawBody, check_body, raw_body_of
 from florin.kernel.http.call import CALL, KNOCK, Call, Knock, OpenToAll, Principal, Rooms
+from florin.kernel.http.cors import Cors
 from florin.kernel.http.lean import LeanRoute
+from florin.kernel.http.notes import noting
 from florin.kernel.http.problem import MEDIA_TYPE, render
 from florin.kernel.ids import encode_id, new_id
 from florin.kernel.pan import holds_card_number
@@ -51,8 +56,23 @@ _SAFE: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
 ]
+_NO_PAGE = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""Of every answer that brings no policy of its own: whatever a browser takes it for, it does nothing."""
 
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+"""RFC 6797, over TLS only. Not for subdomains: those are not ours to decide about."""
+
+_ONCE = (b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key", b"x-request-id")
+"""Two of these and two readers of one request may disagree about it."""
+
+GIVEN_UP = "florin.given_up"
+"""Set in the scope of a request whose time is over, before it is cancelled: seconds that it had."""
+
+UNHURRIED = "florin.unhurried"
+"""Set in the scope of a request that may take its time, as imports of whole files do."""
 
 _METHODS = frozenset(("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"))
 """Labels come from this list and the routes: a stranger's inventions make no series."""
@@ -94,6 +114,7 @@ class Gate:
         limiter: RateLimiter,
         max_body_bytes: int,
         trusted_proxies: Sequence[Network] = (),
+        cors_origins: Sequence[str] = (),
     ) -> None:
         self._app = app
         self._lean = {
@@ -119,6 +140,7 @@ class Gate:
             for method in route.methods or ()
         }
         self._trusted_proxies = trusted_proxies
+        self._cors = Cors(cors_origins)
         self._rooms = rooms
         self._authenticator = authenticator
         self._limiter = limiter
@@ -144,18 +166,35 @@ class Gate:
         )
         scope["florin.request_id"] = request_id
         extra: Headers = [(b"request-id", request_id.encode()), *_SAFE]
+        if is_https(scope, headers, self._trusted_proxies):
+            scope["scheme"] = "https"
+            extra.append(_HSTS)
+        if self._cors:
+            extra += self._cors.headers(headers)
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = {name for name, _ in message["headers"]}  # such as how long it may be kept
-                message["headers"] = [*message["headers"], *(one for one in extra if one[0] not in own)]
+                given = message["headers"]
+                own = {name for name, _ in given}  # such as how long it may be kept
+                if b"content-security-policy" not in own:
+                    extra.append(_NO_PAGE)
+                message["headers"] = [*given, *(one for one in extra if one[0] not in own)]
             await send(message)
 
         try:
+            if len(headers) != len(scope["headers"]):
+                _refuse_twice(scope["headers"])
             await self._route(scope, receive, send_with_headers, headers, request_id, extra)
+        except asyncio.CancelledError:
+            if GIVEN_UP not in scope or (task := asyncio.current_task()) is None or status:
+                raise
+            task.uncancel()
+            log.warning("request_given_up", request_id=request_id, method=scope["method"])
+            waited = TimedOut(f"no answer within {scope[GIVEN_UP]:g} s; whether it was done is not known")
+            await _send_problem(send_with_headers, waited, request_id)
         except Refusal as refusal:
             await _send_problem(send_with_headers, refusal, request_id)
         except CONNECTION_LOST:
@@ -193,10 +232,16 @@ class Gate:
         extra: Headers,
     ) -> None:
         path: str = scope["path"]
+        method: str = scope["method"]
+        if self._cors and (allowed := self._cors.preflight(method, headers)) is not None:
+            await send({"type": "http.response.start", "status": HTTPStatus.NO_CONTENT, "headers": allowed})
+            await send({"type": "http.response.body", "body": b""})
+            return
         if not path.startswith("/v1/"):
             await self._app(scope, _bounded(receive, self._max_body_bytes), send)
             return
-        method: str = scope["method"]
+        if (method, path) in self._raw:
+            scope[UNHURRIED] = True
         address = client_address(scope, headers, self._trusted_proxies)
         if (method, path) in self._open:
             extra += await self._limiter.admit_stranger(address)
@@ -217,8 +262,10 @@ class Gate:
             answer_headers=extra,
         )
         scope[CALL] = call
+        lean = self._lean.get((method, path))
+        if lean is None or lean.permission.privileged:
+            send = noting(call, scope, send, _send_problem)
         with acting_as(call.provenance):
-            lean = self._lean.get((method, path))
             if lean is not None:
                 scope["route"] = lean
                 await lean.serve(scope, send)
@@ -238,6 +285,14 @@ def _dependants(dependant: Dependant) -> Iterator[Dependant]:
     for one in dependant.dependencies:
         yield one
         yield from _dependants(one)
+
+
+def _refuse_twice(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raises MalformedRequest for a header that says one thing and then another."""
+    names = [name for name, _ in headers]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise MalformedRequest(f"the header {name.decode()} stands twice", param=name.decode().title())
 
 
 async def _read(headers: Mapping[bytes, bytes], receive: Receive, max_bytes: int) -> bytes:

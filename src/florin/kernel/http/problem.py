@@ -100,9 +100,10 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         415: "The body is not JSON, or does not say so",
         422: "A field breaks a rule, or the idempotency key was used with another body",
         429: "Rate limit used up",
-        503: "The database is away; nothing was done",
+        503: "The database is away, or every connection is taken; nothing was done",
+        504: "It took too long; whether it was done is not known",
     }
     return {
         code: {"model": Problem, "description": names[code], "content": {MEDIA_TYPE: {}}}
-        for code in sorted({400, 401, 403, 413, 422, 429, 503, *codes})
+        for code in sorted({400, 401, 403, 413, 422, 429, 503, 504, *codes})
     }

@@ -18,7 +18,7 @@ from florin.ledger.bulk import service
 from florin.ledger.bulk.export import check_filters, check_format, export
 from florin.ledger.bulk.files import File
 from florin.ledger.bulk.model import MAX_FILE_BYTES, ExportKind, FileFormat, Import, ImportKind, ImportStatus
-from florin.ledger.http.accounts import Read, Write
+from florin.ledger.http.accounts import Read, ReadAll, Write
 from florin.ledger.http.schemas import AccountCode
 from florin.ledger.service import Ledger
 
@@ -163,7 +163,7 @@ async def list_import_errors(
     },
 )
 async def export_books(
-    call: Read,
+    call: ReadAll,
     kind: Annotated[ExportKind, Path(description="What to write.")],
     format: Annotated[FileFormat, Path(description="How to write it.")],
     subtree: Annotated[

@@ -36,7 +36,10 @@ lean = APIRouter(tags=["Accounts"], route_class=LeanRoute)
 
 # The books are the tenant's: they show what it owes to every partner.
 Read = Annotated[Call, Depends(requires("ledger:read", tenants_only=True))]
-Audit = Annotated[Call, Depends(requires("audit:read", tenants_only=True))]
+Audit = Annotated[Call, Depends(requires("audit:read", tenants_only=True, privileged=True))]
+ReadAll = Annotated[Call, Depends(requires("ledger:read", tenants_only=True, privileged=True))]
+"""What shows the whole books at once: the audit log notes who saw them."""
+
 Write = Annotated[Call, Depends(requires("ledger:write", tenants_only=True))]
 
 

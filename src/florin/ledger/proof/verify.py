@@ -56,8 +56,7 @@ _AT_ONCE: Final = 2
 @asynccontextmanager
 async def snapshot(ledger: Ledger, tenant_id: int) -> AsyncIterator[Connection]:
     """A transaction that sees one moment of the books, with memory to sort and hash a piece in."""
-    async with ledger.database.tenant(tenant_id) as connection:
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    async with ledger.database.snapshot(tenant_id) as connection:
         await connection.execute("SET LOCAL work_mem = '32MB'")
         # The pieces keep the cores busy; a plan that is compiled or forks for one piece only costs.
         await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")

@@ -14,7 +14,7 @@ from florin.kernel.dates import Instant
 from florin.kernel.http.call import Call
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import AccountId, encode_id, new_id
-from florin.ledger.http.accounts import Read
+from florin.ledger.http.accounts import ReadAll
 from florin.ledger.http.schemas import AccountCode
 from florin.ledger.reports import service
 from florin.ledger.reports.model import Period, Scope
@@ -145,7 +145,7 @@ def _sent(
     responses=_also(CSV, XML, PDF),
 )
 async def read_statement(
-    call: Read, asked: Question, format: StatementFormat = StatementFormat.JSON
+    call: ReadAll, asked: Question, format: StatementFormat = StatementFormat.JSON
 ) -> Response:
     """Statements of one account, of a subtree or of all: opening balance, entries, closing balance.
 
@@ -175,7 +175,7 @@ async def read_statement(
 @router.get(
     "/v1/reports/journal", summary="Read the journal", response_model=JournalResponse, responses=_also(CSV)
 )
-async def read_journal(call: Read, asked: Question, format: TableFormat = TableFormat.JSON) -> Response:
+async def read_journal(call: ReadAll, asked: Question, format: TableFormat = TableFormat.JSON) -> Response:
     """All transfers of a period that moved money, with their legs, in the order of the log.
 
     TimeAxis effective time, those with a time of their own stand at that time.
@@ -194,7 +194,7 @@ async def read_journal(call: Read, asked: Question, format: TableFormat = TableF
     responses=_also(CSV),
 )
 async def read_general_ledger(
-    call: Read, asked: Question, format: TableFormat = TableFormat.JSON
+    call: ReadAll, asked: Question, format: TableFormat = TableFormat.JSON
 ) -> Response:
     """Every account of a period: opening balance, entries and the accounts on their other side, closing."""
     period = await _open(call, asked)
@@ -212,7 +212,7 @@ async def read_general_ledger(
     responses=_also(CSV, PDF),
 )
 async def read_period_trial_balance(
-    call: Read,
+    call: ReadAll,
     asked: Question,
     depth: Annotated[
         int | None,

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from florin.kernel.http.problem import problems
+from florin.kernel.provenance import Provenance, acting_as
 from florin.payments.http.answers import json
 from florin.payments.recovery import apply_provider_event
 from florin.payments.room import Payments
@@ -31,5 +32,7 @@ async def receive(
 ) -> Response:
     """Answered once everything that it tells is written down; sent again, it changes nothing."""
     payments = request.app.state.rooms[Payments]
-    received = await apply_provider_event(payments, name, request.headers, await request.body())
+    body = await request.body()
+    with acting_as(lambda: Provenance(f"provider:{name}", request_id=request.scope["florin.request_id"])):
+        received = await apply_provider_event(payments, name, request.headers, body)
     return json({"received": received})

@@ -5,6 +5,7 @@ NotSent, and safe to try again. From the first byte on, everything but a readabl
 OutcomeUnknown: a time-out, a reset, a 5xx, an answer that makes no sense.
 """
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,6 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from florin.kernel.clock import now
+from florin.kernel.outbound import TooMuch, read_bounded
 from florin.providers.provider import (
     Charge,
     NotSent,
@@ -32,6 +34,7 @@ CONNECT_TIMEOUT_S: Final = 2.0
 ANSWER_TIMEOUT_S: Final = 10.0
 _ATTEMPTS: Final = 3
 _RETRY_S: Final = 0.1
+_MAX_ANSWER_BYTES: Final = 256 * 1024
 _LIMITS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=256, keepalive_expiry=30)
 
 _NEVER_SENT: Final = (
@@ -66,9 +69,10 @@ class HttpSandbox:
     ) -> None:
         self._keys = keys
         self._retry_s = retry_s
+        self._whole_timeout_s = connect_timeout_s + 2 * answer_timeout_s
         self._client = httpx.AsyncClient(
             base_url=url,
-            headers={"authorization": f"Bearer {keys.api_key}"},
+            headers={"authorization": f"Bearer {keys.api_key}", "accept-encoding": "identity"},
             timeout=httpx.Timeout(answer_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s),
             limits=_LIMITS,
             follow_redirects=False,
@@ -145,7 +149,15 @@ class HttpSandbox:
     async def _send(self, request: httpx.Request) -> httpx.Response:
         where = f"{request.method} {request.url}"
         try:
-            return await self._client.send(request)
+            async with asyncio.timeout(self._whole_timeout_s):
+                answer = await self._client.send(request, stream=True)
+                try:
+                    body = await read_bounded(answer, _MAX_ANSWER_BYTES)
+                finally:
+                    await answer.aclose()
+            return httpx.Response(answer.status_code, content=body, request=request)
+        except (TimeoutError, TooMuch) as error:
+            raise OutcomeUnknown(f"{where}: {str(error) or 'its answer does not end'}") from error
         except _NEVER_SENT as error:
             raise NotSent(f"{where}: {str(error) or type(error).__name__}") from error
         except httpx.RequestError as error:

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from florin.providers.provider import Charge
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 _DECISIONS = {"approve": True, "decline": False}
 
 _PAGE = """<!doctype html>
@@ -95,5 +96,5 @@ def _page(content: str, *, status: int = 200) -> Response:
     return HTMLResponse(
         _PAGE.format(content=content),
         status_code=status,
-        headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        headers={"content-security-policy": _POLICY},
     )

@@ -13,6 +13,12 @@ from florin.providers.provider import Charge, EventKind, Method, Outcome, Outcom
 
 _MAX_TEXT: Final = 4096
 _MAX_URL: Final = 2048
+_MAX_NAME: Final = 255
+
+
+def _kept(text: str | None, most: int) -> str | None:
+    """The beginning of a text: an outcome is not lost for what is said about it."""
+    return None if text is None else text[:most]
 
 
 class Body(BaseModel):
@@ -75,7 +81,11 @@ class OutcomeBody(BaseModel):
     def outcome(self) -> Outcome:
         """As the platform speaks of it."""
         return Outcome(
-            self.status, self.provider_reference, self.decline_code, self.message, self.redirect_url
+            self.status,
+            _kept(self.provider_reference, _MAX_NAME),
+            _kept(self.decline_code, _MAX_NAME),
+            _kept(self.message, _MAX_TEXT),
+            _kept(self.redirect_url, _MAX_URL),
         )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
+from florin.kernel.errors import TenantsOnly
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import BusinessUnitId, CustomerId, PartnerId
@@ -59,6 +60,8 @@ class CustomerChanges(Body):
 @router.post("", status_code=201, responses=problems(409))
 async def create_customer(call: Write, body: NewCustomer) -> CustomerShown:
     """Makes a customer of the partner whose key it is, or of the tenant."""
+    if body.business_unit_id is not None and call.principal.partner_id is not None:
+        raise TenantsOnly  # units are the tenant's: a partner does not even learn which there are
     check_reach(call, body.business_unit_id)
     customer = await service.create_customer(
         call.rooms[Tenancy],
@@ -107,6 +110,8 @@ async def read_customer(call: Read, customer_id: CustomerId) -> CustomerShown:
 @router.patch("/{customer_id}", responses=problems(404, 409))
 async def patch_customer(call: Write, customer_id: CustomerId, body: CustomerChanges) -> CustomerShown:
     """Changes a customer, or forgets personal fields."""
+    if body.business_unit_id is not None and call.principal.partner_id is not None:
+        raise TenantsOnly
     if "business_unit_id" in body.model_fields_set:
         check_reach(call, body.business_unit_id)
     customer = await service.change_customer(

@@ -53,6 +53,28 @@ async def test_a_lost_second_factor_is_taken_away_and_sessions_end(
     assert (await client("POST", path(ann, "reset-second-factor"), token=key)).status_code == 204
 
 
+async def test_nobody_takes_a_second_factor_from_a_user_who_may_do_more(
+    client: Client, tenancy: Tenancy, make_user: MakeUser
+) -> None:
+    admin = await make_user(roles=["tenant_admin"])
+    unit = await create_business_unit(
+        tenancy, admin.tenant.tenant_id, name="North", type=BusinessUnitType.RETAIL, parent_id=None
+    )
+    weaker = await make_user(roles=["business_unit_admin"])
+    confined = await make_user(roles=["business_unit_admin"], unit_id=unit.id)
+    stronger = await make_user(roles=["operator"], unit_id=unit.id)
+    for who, user, status in (
+        (weaker, admin, 403),
+        (weaker, confined, 204),
+        (confined, stronger, 403),
+        (admin, weaker, 204),
+        (admin, stronger, 204),
+    ):
+        answer = await client("POST", path(user, "reset-second-factor"), token=await client.token(who))
+        assert answer.status_code == status
+        assert status == 204 or answer.json()["code"] == "user_may_do_more"
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_users_of_another_tenant_and_of_another_partner_do_not_exist(
     client: Client,
@@ -88,7 +110,7 @@ async def test_a_units_administrator_reaches_users_of_his_units_only(
         for name in ("North", "South")
     ]
     admin = await make_user(roles=["business_unit_admin"], unit_id=units[0].id)
-    inside = await make_user(unit_id=units[0].id)
+    inside = await make_user(roles=["business_unit_admin"], unit_id=units[0].id)
     outside = await make_user(unit_id=units[1].id)
     token = await client.token(admin)
     for user, status in ((inside, 204), (outside, 404), (first, 404)):

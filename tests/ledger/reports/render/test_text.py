@@ -2,7 +2,7 @@
 
 import pytest
 
-from florin.ledger.reports.render.text import amount_text, file_name, safe_cell, signed_cells
+from florin.ledger.reports.render.text import amount_text, file_name, signed_cells
 from tests.ledger.reports.render.parts import PERIOD
 
 
@@ -25,15 +25,6 @@ def test_an_amount_has_the_digits_of_its_currency(amount_minor: int, exponent: i
 def test_an_amount_stands_on_one_side() -> None:
     assert signed_cells(150, 2) == ("1.50", "")
     assert signed_cells(-150, 2) == ("", "1.50")
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
-def test_what_looks_like_a_formula_gets_an_apostrophe(text: str) -> None:
-    assert safe_cell(text) == f"'{text}"
-
-
-def test_other_texts_stay_as_they_are() -> None:
-    assert [safe_cell(text) for text in ("a=b", "", None, "Ünï")] == ["a=b", "", "", "Ünï"]
 
 
 def test_a_file_name_has_nothing_that_a_file_system_minds() -> None:

@@ -32,9 +32,17 @@ async def unlock_user(call: Write, user_id: UserId) -> Response:
 )
 async def reset_second_factor(call: Write, user_id: UserId) -> Response:
     """For whoever has lost the phone and the recovery codes. All sessions end. Whoever's roles demand a
-    second factor sets another up at the next sign-in. Twice is as once.
+    second factor sets another up at the next sign-in. Nobody takes it from a user who may do more than
+    himself. Twice is as once.
     """
     account = await _reachable(call, user_id)
+    await admin.check_outranks(
+        call.rooms[SignIn],
+        call.tenant_id,
+        account,
+        scopes=call.principal.scopes,
+        unit_scopes=call.principal.unit_scopes,
+    )
     await admin.reset_second_factor(call.rooms[SignIn], call.tenant_id, account)
     return Response(status_code=204)
 

@@ -124,23 +124,24 @@ WHERE x.total <> 0
 LIMIT :limit;
 
 -- name: audit_chained(tenant_id, limit)
--- The audit log: numbered without a gap, each row the digest of the one before and its own, up to the head.
+-- The audit log: numbered without a gap, each row the digest of the one before and its own, from where it was pruned
+-- up to the head.
 SELECT f.rule, f.detail, NULL::uuid, NULL::uuid, x.seq
 FROM (
     SELECT l.seq, l.previous, l.digest, audit.digest(l) AS computed, lag(l.seq) OVER w AS last_seq,
            lag(l.digest) OVER w AS last_digest, h.seq AS head_seq, h.digest AS head_digest,
-           lead(l.seq) OVER w IS NULL AS is_last
+           h.pruned_seq, h.pruned_digest, lead(l.seq) OVER w IS NULL AS is_last
     FROM audit.log l
     LEFT JOIN audit.heads h ON h.tenant_id = :tenant_id
     WHERE l.tenant_id = :tenant_id
     WINDOW w AS (ORDER BY l.seq, l.id)
 ) x
 CROSS JOIN LATERAL (VALUES
-    ('audit_numbered', format('row %%s of the audit log follows %%s', x.seq, coalesce(x.last_seq, 0)),
-     x.seq <> coalesce(x.last_seq, 0) + 1),
+    ('audit_numbered', format('row %%s of the audit log follows %%s', x.seq, coalesce(x.last_seq, x.pruned_seq, 0)),
+     x.seq <> coalesce(x.last_seq, x.pruned_seq, 0) + 1),
     ('audit_digested', format('row %%s of the audit log is not what its digest says', x.seq), x.digest <> x.computed),
     ('audit_chained', format('row %%s of the audit log does not continue the one before it', x.seq),
-     x.previous <> coalesce(x.last_digest, sha256(''))),
+     x.previous <> coalesce(x.last_digest, x.pruned_digest, sha256(''))),
     ('audit_ends_at_head', format('the audit log ends at row %%s, its head says %%s', x.seq, x.head_seq),
      x.is_last AND (x.head_seq IS DISTINCT FROM x.seq OR x.head_digest IS DISTINCT FROM x.digest))
 ) AS f (rule, detail, broken)
@@ -149,14 +150,17 @@ ORDER BY x.seq
 LIMIT :limit;
 
 -- name: periods_audited(tenant_id, limit)
--- A closing is what the audit log saw being made, and the books are closed up to the latest.
+-- A closing is what the audit log saw being made, and the books are closed up to the latest. What the log saw before it
+-- was pruned it cannot tell any more.
 SELECT 'periods_audited', f.detail, NULL::uuid, NULL::uuid, NULL::bigint
 FROM (
     SELECT format('the closing %%s is not as it was made', coalesce(p.id::text, l.entity_id)) AS detail
     FROM (SELECT * FROM ledger.period_closings WHERE tenant_id = :tenant_id) p
     FULL JOIN (SELECT * FROM audit.log WHERE tenant_id = :tenant_id AND entity_type = 'period' AND action = 'created') l
         ON l.entity_id = p.id::text
+    LEFT JOIN audit.heads h ON h.tenant_id = :tenant_id
     WHERE to_jsonb(p) - 'tenant_id' IS DISTINCT FROM l.after
+      AND NOT (l.after IS NULL AND p.closed_at < coalesce(h.pruned_before, '-infinity'))
     UNION ALL
     SELECT format('the books are closed before %%s, the closings say %%s', b.closed_before, c.closed_before)
     FROM (SELECT max(closed_before) AS closed_before FROM ledger.period_closings WHERE tenant_id = :tenant_id) c
@@ -166,7 +170,7 @@ FROM (
 LIMIT :limit;
 
 -- name: templates_audited(tenant_id, limit)
--- A recipe is what the audit log saw being made, and its versions have no gap.
+-- A recipe is what the audit log saw being made, unless that was pruned since, and its versions have no gap.
 SELECT f.rule, f.detail, NULL::uuid, NULL::uuid, NULL::bigint
 FROM (
     SELECT 'templates_audited' AS rule,
@@ -175,7 +179,9 @@ FROM (
     FROM (SELECT * FROM ledger.templates WHERE tenant_id = :tenant_id) t
     FULL JOIN (SELECT * FROM audit.log WHERE tenant_id = :tenant_id AND entity_type = 'template' AND action = 'created') l
         ON l.entity_id = t.name AND l.after ->> 'version' = t.version::text
+    LEFT JOIN audit.heads h ON h.tenant_id = :tenant_id
     WHERE to_jsonb(t) - 'tenant_id' IS DISTINCT FROM l.after
+      AND NOT (l.after IS NULL AND t.created_at < coalesce(h.pruned_before, '-infinity'))
     UNION ALL
     SELECT 'templates_numbered', format('the template %%s has %%s versions, the last is %%s', t.name, count(*), max(t.version))
     FROM ledger.templates t

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from io import StringIO
 from typing import Final
 
+from florin.kernel.cells import safe_cell
 from florin.kernel.clock import rfc3339
 from florin.kernel.ids import encode_id
 from florin.ledger.reports.model import (
@@ -18,7 +19,7 @@ from florin.ledger.reports.model import (
     Totals,
     TrialRow,
 )
-from florin.ledger.reports.render.text import amount_text, safe_cell, signed_cells
+from florin.ledger.reports.render.text import amount_text, signed_cells
 
 STATEMENT_COLUMNS: Final = (
     *("row", "account", "account_name", "currency", "seq", "recorded_at", "effective_at", "transfer", "kind"),

@@ -3,13 +3,11 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from florin.kernel.clock import rfc3339
 from florin.kernel.money import to_decimal
 from florin.ledger.reports.model import Period, Scope
-
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +37,6 @@ def signed_cells(amount_minor: int, exponent: int) -> tuple[str, str]:
     if amount_minor >= 0:
         return amount_text(amount_minor, exponent), ""
     return "", amount_text(-amount_minor, exponent)
-
-
-def safe_cell(text: str | None) -> str:
-    """A text that no spreadsheet takes for a formula: one that looks like it gets an apostrophe.
-
-    Source: OWASP, CSV injection. Only for what people have written: amounts may begin with a minus.
-    """
-    if not text:
-        return ""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def period_json(period: Period) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+"""API5:2023, broken function level authorization: each endpoint, with every permission but its own."""
+
+import pytest
+
+from florin.kernel.http.call import OpenToAll, Permission
+from florin.kernel.ids import decode_id
+from florin.kernel.permissions import PERMISSIONS, SELF
+from tests.flows.world import Operation, Tenant, operations, unknown_id
+from tests.owasp.house import OPERATIONS, ROUTES, UNIT, House, path_ids, permission, send
+
+EVERYBODYS = list(operations(everybodys=True))
+
+
+def asked(operation: Operation) -> Permission:
+    found = permission(operation)
+    assert isinstance(found, Permission)
+    return found
+
+
+GUARDED = [one for one in OPERATIONS if isinstance(permission(one), Permission)]
+PERMITTED = [one for one in GUARDED if asked(one).scope != SELF]
+
+
+def named(cases: list[Operation]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("operation", cases, ids=[one.name for one in cases])
+
+
+def knock(house: House, operation: Operation, who: Tenant) -> tuple[int, str]:
+    """Status and code, for things that do not exist: whoever may, changes nothing."""
+    nothing = {name: unknown_id(prefix) for name, prefix in path_ids(operation).items()}
+    answer = send(who, operation, house.ours.path(operation, **nothing))
+    is_problem = answer.headers.get("content-type") == "application/problem+json"
+    return answer.status_code, answer.json()["code"] if is_problem else ""
+
+
+def test_every_endpoint_says_what_it_asks_for_and_asks_for_what_there_is() -> None:
+    for (method, path), _ in ROUTES.items():
+        if path.startswith("/v1/"):
+            operation = next(one for one in EVERYBODYS if (one.method, one.path) == (method, path))
+            found = permission(operation)
+            assert isinstance(found, Permission | OpenToAll), (method, path)
+            if isinstance(found, Permission):
+                assert found.scope in PERMISSIONS | {SELF}, (method, path, found.scope)
+                assert found.platform or not found.scope.startswith("platform:"), (method, path)
+
+
+@named(PERMITTED)
+def test_with_every_permission_but_its_own_it_is_refused(house: House, operation: Operation) -> None:
+    wanted = asked(operation)
+    others = house.principal(*(PERMISSIONS - {wanted.scope}), platform=wanted.platform)
+    assert knock(house, operation, others) == (403, "forbidden")
+    assert knock(house, operation, house.principal(platform=wanted.platform)) == (403, "forbidden")
+    area = wanted.scope.partition(":")[0]
+    almost = house.principal(f"{area}", f"{area}:", f"{area}:x", f"{area}*", "**", platform=wanted.platform)
+    assert knock(house, operation, almost) == (403, "forbidden")
+
+
+@named(PERMITTED)
+def test_with_its_own_permission_alone_it_is_not_refused(house: House, operation: Operation) -> None:
+    wanted = asked(operation)
+    for scope in (wanted.scope, f"{wanted.scope.partition(':')[0]}:*"):
+        status, code = knock(house, operation, house.principal(scope, platform=wanted.platform))
+        # Who gives or takes what others may do has to have it himself.
+        assert status not in (401, 403) or code == "beyond_own_permissions", (scope, status, code)
+
+
+@named([one for one in PERMITTED if asked(one).tenants_only])
+def test_what_is_the_tenants_own_is_kept_from_partners_of_any_permission(
+    house: House, operation: Operation
+) -> None:
+    assert knock(house, operation, house.caller(house.partner)) == (403, "tenants_only")
+    partner_id = decode_id("ptnr", house.partner.ids["ptnr"])
+    user = house.user("*", *PERMISSIONS, partner_id=partner_id)
+    assert knock(house, operation, user)[0] == 403
+
+
+@named(PERMITTED)
+def test_a_permission_in_a_business_unit_is_none_in_the_tenant(house: House, operation: Operation) -> None:
+    wanted = asked(operation)
+    somewhere = house.user(unit_scopes={UNIT: frozenset({wanted.scope})}, platform=wanted.platform)
+    status, code = knock(house, operation, somewhere)
+    if wanted.by_unit:
+        assert status != 401
+    else:
+        assert (status, code) == (403, "forbidden")
+
+
+def test_the_platforms_own_is_kept_from_tenants_of_any_permission(house: House) -> None:
+    for operation in PERMITTED:
+        if asked(operation).platform:
+            for scopes in (["*"], sorted(PERMISSIONS), ["platform:*"]):
+                assert knock(house, operation, house.principal(*scopes)) == (403, "platform_only")
+            everything = knock(house, operation, house.principal("*", platform=True))
+            assert (everything[0] == 403) == asked(operation).scope.startswith("platform:")
+
+
+def test_what_is_a_users_own_is_kept_from_keys(house: House) -> None:
+    for operation in GUARDED:
+        if asked(operation).scope == SELF:
+            assert knock(house, operation, house.principal("*")) == (403, "users_only")
+            assert knock(house, operation, house.user())[1] != "forbidden"
+
+
+def test_nobody_makes_a_key_that_may_do_more_than_he(house: House) -> None:
+    maker = house.principal("keys:write", "payments:read")
+    for scopes in (["*"], ["payments:write"], ["payments:*"], ["keys:*"], ["platform:read"]):
+        answer = maker.request("POST", "/v1/api-keys", json={"name": "more", "scopes": scopes})
+        assert answer.status_code in (403, 422), (scopes, answer.text)

@@ -30,6 +30,7 @@ from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
 from florin.tenancy import http as tenancy_http
 from florin.tenancy.service import Tenancy
+from tests.tenancy.conftest import PATIENT
 
 from .conftest import Clock
 
@@ -56,7 +57,7 @@ class Process:
 def process(database: Database, *, clock: Clock | None = None, listener: Listener | None = None) -> Process:
     """Another process on the same database."""
     clock = clock or Clock()
-    access = Access(database, Notifier(database), listener=listener, clock=clock)
+    access = Access(database, Notifier(database), listener=listener, clock=clock, settings=PATIENT)
     keys, sessions, callers = open_tokens(SETTINGS, database, RING, access, listener, clock=clock)
     return Process(access, keys, sessions, callers, clock)
 

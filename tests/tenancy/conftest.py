@@ -17,11 +17,15 @@ from florin.kernel.http.call import Rooms
 from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate
 from florin.kernel.notify import Notifier
+from florin.kernel.settings import Settings
 from florin.tenancy import http as tenancy_http
 from florin.tenancy.model import Partner, Tenant, TenantDetails, TenantType
 from florin.tenancy.service import Tenancy, create_partner, create_tenant
 
 _numbers = count(1)
+
+PATIENT = Settings(stranger_limit_per_minute=0, stranger_limit_per_hour=0, stranger_limit_per_day=0)
+"""Tests knock from one address more often than anybody honest does."""
 
 DETAILS = TenantDetails(
     name="Demo Bank",
@@ -53,7 +57,7 @@ def tenancy(database: Database) -> Tenancy:
 
 @pytest.fixture
 def access(database: Database) -> Access:
-    return Access(database, Notifier(database))
+    return Access(database, Notifier(database), settings=PATIENT)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from florin.access.service import Access
 from florin.access.sessions.service import render_session
 from florin.access.signin.room import SignIn
 from florin.access.tokens.rooms import open_tokens
+from florin.access.views import render_ending
 from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -61,6 +62,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     register("balance_monitor", render_crossing)
     register("clearing", render_overdue)
     register("ledger_fault", render_fault)
+    register("api_key", render_ending)
     register("session", render_session)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)

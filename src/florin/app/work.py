@@ -3,7 +3,7 @@
 import asyncio
 
 from florin.access.jobs import forget_windows
-from florin.access.service import Access
+from florin.access.service import Access, tell_endings
 from florin.access.sessions.service import Sessions, end_expired
 from florin.access.signin.jobs import forget as forget_sign_ins
 from florin.access.signing.service import SigningKeys, rotate_if_due
@@ -48,6 +48,9 @@ def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
         ),
         Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
         Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
+        PerTenant(
+            "access.tell_endings", every(3600), lambda tenant_id: tell_endings(rooms[Access], tenant_id)
+        ),
         Periodic("access.signing_keys", every(3600), lambda: rotate_if_due(rooms[SigningKeys])),
         PerTenant("access.sessions", "50 3 * * *", lambda tenant_id: end_expired(sessions, tenant_id)),
         PerTenant(

@@ -97,6 +97,22 @@ class Settings(BaseSettings):
     rate_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)
     """Calls that a new API key may make if neither it nor its partner says otherwise. 0: unlimited."""
 
+    user_limit_per_minute: int = Field(600, ge=0, le=1_000_000_000)
+    user_limit_per_hour: int = Field(10_000, ge=0, le=1_000_000_000)
+    user_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)
+    """Calls that a signed-in user may make. 0: unlimited."""
+
+    tenant_limit_per_minute: int = Field(0, ge=0, le=1_000_000_000)
+    tenant_limit_per_hour: int = Field(0, ge=0, le=1_000_000_000)
+    tenant_limit_per_day: int = Field(0, ge=0, le=1_000_000_000)
+    """Calls of all keys and users of a tenant together, if it has no ceiling of its own. 0: unlimited."""
+
+    stranger_limit_per_minute: int = Field(60, ge=0, le=1_000_000_000)
+    stranger_limit_per_hour: int = Field(1_000, ge=0, le=1_000_000_000)
+    stranger_limit_per_day: int = Field(10_000, ge=0, le=1_000_000_000)
+    """What an address may ask without a credential (signing in, refreshing) or with one that does not hold.
+    0: unlimited. A proxy in front has to be one of `trusted_proxies`, or all callers are one address."""
+
     ledger_months_kept: int = Field(24, ge=0, le=1200)
     """Whole months of transfers and entries, before the present one, that stay out of the archive. 0: all."""
 

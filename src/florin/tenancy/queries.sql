@@ -30,7 +30,7 @@ RETURNING tenant_id;
 -- A twin with its details.
 SELECT t.tenant_id, r.code, r.live, t.name, t.type, t.status, t.contact_email, t.country, t.timezone, t.currency,
        t.registration_number, t.tax_number, t.contact_phone, t.address_line1, t.address_line2, t.city, t.province,
-       t.postal_code, t.created_at, t.updated_at
+       t.postal_code, t.limit_per_minute, t.limit_per_hour, t.limit_per_day, t.created_at, t.updated_at
 FROM tenancy.tenants t JOIN tenancy.registry r ON r.tenant_id = t.tenant_id
 WHERE t.tenant_id = :tenant_id AND r.tenant_id = :tenant_id;
 
@@ -50,6 +50,7 @@ SET name = d.name, type = d.type, status = d.status, contact_email = d.contact_e
     timezone = d.timezone, currency = d.currency, registration_number = d.registration_number,
     tax_number = d.tax_number, contact_phone = d.contact_phone, address_line1 = d.address_line1,
     address_line2 = d.address_line2, city = d.city, province = d.province, postal_code = d.postal_code,
+    limit_per_minute = d.limit_per_minute, limit_per_hour = d.limit_per_hour, limit_per_day = d.limit_per_day,
     updated_at = :now
 FROM (
     SELECT n.* FROM tenancy.tenants o, LATERAL jsonb_populate_record(o, :changes) n

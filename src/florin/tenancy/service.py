@@ -131,13 +131,34 @@ async def set_status(
     """
     if code == PLATFORM and status is not TenantStatus.ACTIVE:
         raise PlatformStaysActive
+    return await _change_twins(tenancy, code, {"status": status}, live=live)
+
+
+async def set_limits(
+    tenancy: Tenancy, code: str, limits: Mapping[str, int | None], *, live: bool | None = None
+) -> list[Tenant]:
+    """The operator's ceiling over all calls of a tenant: both twins, or one. Felt within moments.
+
+    Args:
+        limits: of `limit_per_minute`, `limit_per_hour`, `limit_per_day` those that change; None is the
+            platform's default.
+
+    Raises:
+        TenantNotFound: nobody has this code.
+    """
+    return await _change_twins(tenancy, code, limits, live=live)
+
+
+async def _change_twins(
+    tenancy: Tenancy, code: str, changes: Mapping[str, Any], *, live: bool | None
+) -> list[Tenant]:
     twins = [t for t in await list_tenants(tenancy, code) if live is None or t.live == live]
     if not twins:
         raise TenantNotFound(f"there is no tenant {code}")
     async with tenancy.database.platform() as connection:
         for twin in twins:
             await connection.execute(set_tenant(twin.tenant_id))
-            await store.update_tenant(connection, twin.tenant_id, {"status": status}, now())
+            await store.update_tenant(connection, twin.tenant_id, changes, now())
     for twin in twins:
         tenancy.notifier.say(CALLERS_CHANGED, str(twin.tenant_id))
     return [await get_tenant(tenancy, twin.tenant_id) for twin in twins]

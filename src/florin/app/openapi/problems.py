@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound, TenantNotActive
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyEnded, ApiKeyNotFound, TenantNotActive
 from florin.access.people.errors import (
     AssignmentExists,
     AssignmentNotFound,
@@ -203,6 +203,7 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Customer": ReferenceTaken,
     "Partner": EmailTaken,
     "Setting": SettingExists,
+    "updateApiKey": ApiKeyEnded,
     "ApiKey": ApiKeyAlreadyRotated,
     "createPlatformTenant": TenantCodeTaken,
     "PlatformTenant": PlatformStaysActive,

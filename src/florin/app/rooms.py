@@ -31,7 +31,7 @@ def key_ring(settings: Settings) -> KeyRing:
     """The keys that seal secrets: from the settings, else from a private file, made when missing."""
     if settings.key_ring is not None:
         return KeyRing.parse(settings.key_ring.get_secret_value())
-    return KeyRing.from_file(settings.data_dir / "key_ring")
+    return KeyRing.from_file(settings.key_ring_file or settings.data_dir / "key_ring")
 
 
 def confinement(settings: Settings) -> Confinement:
@@ -65,13 +65,14 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             await apply_provider_event(payments, "sandbox", headers, body)
 
         providers = open_providers(settings, deliver_webhook=deliver)
-        tenancy = Tenancy(database, notifier, keys)
+        vault = Vault(database, keys)
+        tenancy = Tenancy(database, notifier, keys, vault)
         payments = Payments(database, ledger, tenancy, providers, notifier)
         for room in (
             settings,
             database,
             keys,
-            Vault(database, keys),
+            vault,
             notifier,
             listener,
             meter,

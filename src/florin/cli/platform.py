@@ -12,6 +12,7 @@ from florin.kernel.database_urls import open_database
 from florin.kernel.db import Database
 from florin.kernel.notify import Notifier
 from florin.kernel.settings import Settings
+from florin.kernel.vault import Vault
 from florin.tenancy.service import Tenancy, list_tenants
 from florin.webhooks.service import Webhooks
 
@@ -40,7 +41,7 @@ def platform_on(settings: Settings, database: Database) -> Platform:
     """The rooms on a database that is open already."""
     notifier, keys = Notifier(database), key_ring(settings)
     return Platform(
-        tenancy=Tenancy(database, notifier, keys),
+        tenancy=Tenancy(database, notifier, keys, Vault(database, keys)),
         access=Access(database, notifier, settings=settings),
         webhooks=Webhooks(database, notifier, keys, confinement(settings)),
         notifier=notifier,

@@ -52,7 +52,10 @@ class Settings(BaseSettings):
     log_format: str = Field("console", pattern="^(console|json)$")
 
     key_ring: SecretStr | None = None
-    """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring` in `data_dir`."""
+    """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring_file`."""
+
+    key_ring_file: Path | None = None
+    """A file of mode 600 with such pairs, one a line. Unset: `key_ring` in `data_dir`, made when missing."""
 
     sandbox_url: str | None = None
     """Where the sandbox provider answers. Unset: in this process."""

@@ -1,7 +1,7 @@
 """Refusals of tenancy.
 
 TenantNotFound, BusinessUnitNotFound, PartnerNotFound, CustomerNotFound, SettingNotFound   404
-TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists   409
+TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists, CustomerErased   409
 ParentBelowUnit, TreeTooDeep, UnknownCurrency                422
 """
 
@@ -54,6 +54,12 @@ class ReferenceTaken(Conflict):
     """Another customer has this reference."""
 
     code = "reference_taken"
+
+
+class CustomerErased(Conflict):
+    """This customer is erased: what is gone is not filled again. Make another."""
+
+    code = "customer_erased"
 
 
 class SettingExists(Conflict):

@@ -12,10 +12,10 @@ from florin.kernel.db import Database, set_tenant
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
+from florin.kernel.vault import Vault
 from florin.tenancy import store
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
-    CustomerNotFound,
     ParentBelowUnit,
     PartnerNotFound,
     TenantNotFound,
@@ -25,7 +25,6 @@ from florin.tenancy.model import (
     CALLERS_CHANGED,
     BusinessUnit,
     BusinessUnitType,
-    Customer,
     Partner,
     Status,
     Tenant,
@@ -43,6 +42,7 @@ class Tenancy:
     database: Database
     notifier: Notifier
     key_ring: KeyRing
+    vault: Vault
 
 
 async def create_tenant(
@@ -306,88 +306,3 @@ async def change_partner(
 async def delete_partner(tenancy: Tenancy, tenant_id: int, partner_id: UUID) -> None:
     """Marks a partner deleted: its keys stop, its past stays. Raises PartnerNotFound."""
     await change_partner(tenancy, tenant_id, partner_id, {"deleted_at": now(), "status": Status.INACTIVE})
-
-
-async def create_customer(
-    tenancy: Tenancy,
-    tenant_id: int,
-    *,
-    partner_id: UUID | None,
-    business_unit_id: UUID | None,
-    reference: str,
-    name: str | None,
-    email: str | None,
-    metadata: Mapping[str, str],
-) -> Customer:
-    """A new customer of a partner, or of the tenant itself.
-
-    Raises:
-        ReferenceTaken: the same partner (or the tenant) has a customer of this reference.
-        UnknownReference: no such business unit or partner.
-    """
-    at = now()
-    customer = Customer(
-        new_id(), partner_id, business_unit_id, reference, name, email, dict(metadata), at, at
-    )
-    with store.refusing():
-        async with tenancy.database.tenant(tenant_id) as connection:
-            await store.insert_customer(connection, tenant_id, customer)
-    return customer
-
-
-async def get_customer(
-    tenancy: Tenancy, tenant_id: int, customer_id: UUID, partner_id: UUID | None
-) -> Customer:
-    """One customer; with `partner_id`, only that partner's. Raises CustomerNotFound."""
-    async with tenancy.database.tenant(tenant_id) as connection:
-        customer = await store.customer(connection, tenant_id, customer_id, partner_id)
-    if customer is None:
-        raise CustomerNotFound
-    return customer
-
-
-async def list_customers(
-    tenancy: Tenancy,
-    tenant_id: int,
-    *,
-    partner_id: UUID | None = None,
-    business_unit_id: UUID | None = None,
-    reference: str | None = None,
-    after: UUID | None = None,
-    count: int,
-) -> list[Customer]:
-    """Up to `count` customers, newest first: a partner's, a unit's, or of one reference."""
-    async with tenancy.database.tenant(tenant_id) as connection:
-        return await store.customers(
-            connection,
-            tenant_id,
-            partner_id=partner_id,
-            business_unit_id=business_unit_id,
-            reference=reference,
-            after=after,
-            count=count,
-        )
-
-
-async def change_customer(
-    tenancy: Tenancy,
-    tenant_id: int,
-    customer_id: UUID,
-    partner_id: UUID | None,
-    changes: Mapping[str, Any],
-) -> Customer:
-    """Changes a customer, or empties a personal field with None; the row is locked.
-
-    Raises:
-        CustomerNotFound: no such customer, or another partner's.
-        ReferenceTaken, UnknownReference: as in `create_customer`.
-    """
-    at = now()
-    with store.refusing():
-        async with tenancy.database.tenant(tenant_id) as connection:
-            customer = await store.customer(connection, tenant_id, customer_id, partner_id, lock=True)
-            if customer is None:
-                raise CustomerNotFound
-            changed = replace(customer, **{**changes, "updated_at": at})
-            await store.update_customer(connection, tenant_id, changed, at)
-    return changed

@@ -163,6 +163,13 @@ class Call:
         """Tells the client that its key was used before and this is that request's answer."""
         self.answer_headers.append((b"idempotent-replayed", b"true"))
 
+    def may(self, permission: str, unit_id: UUID | None = None) -> bool:
+        """Whether the principal holds it in the whole tenant, or in this business unit or above."""
+        who = self.principal
+        return covers(who.scopes, permission) or (
+            unit_id is not None and covers(who.unit_scopes.get(unit_id, ()), permission)
+        )
+
     def require(self, permission: "Permission") -> None:
         """Passes a principal who may; confines one who may in some business units only to those.
 

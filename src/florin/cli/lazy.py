@@ -11,6 +11,7 @@ GROUPS: Final = {
     "keys": "florin.cli.keys",
     "ledger": "florin.cli.ledger",
     "replay": "florin.cli.replay",
+    "secrets": "florin.cli.secrets",
     "tenants": "florin.cli.tenants",
 }
 """Groups of commands by name: modules that have an `app`."""

@@ -94,6 +94,12 @@ async def list_tenants(tenancy: Tenancy, code: str | None = None) -> list[Tenant
     return [tenant for tenant in found if tenant is not None]
 
 
+async def tenant_ids(tenancy: Tenancy) -> list[int]:
+    """The ids of all twins that are registered."""
+    async with tenancy.database.platform() as connection:
+        return [tenant_id for tenant_id, _, _ in await store.registry(connection)]
+
+
 async def get_tenant(tenancy: Tenancy, tenant_id: int) -> Tenant:
     """One twin. Raises TenantNotFound."""
     async with tenancy.database.tenant(tenant_id) as connection:

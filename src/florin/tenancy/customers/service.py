@@ -168,6 +168,12 @@ async def change_customer(
     return replace(before, **{**changes, "person_id": person_id, "updated_at": at})
 
 
+async def count_in_plain(tenancy: Tenancy, tenant_id: int) -> int:
+    """How many customers still have something in plain, as earlier versions wrote it."""
+    async with tenancy.database.tenant(tenant_id) as connection:
+        return await store.count_in_plain(connection, tenant_id)
+
+
 async def seal_customers(
     tenancy: Tenancy,
     tenant_id: int,
@@ -181,8 +187,7 @@ async def seal_customers(
     next run. It looks for what is left, so that it may be cut short anywhere.
     """
     keys = await tenancy.vault.of(tenant_id)
-    async with tenancy.database.tenant(tenant_id) as connection:
-        total = await store.count_in_plain(connection, tenant_id)
+    total = await count_in_plain(tenancy, tenant_id)
     done = 0
     while done < total:
         async with tenancy.database.tenant(tenant_id) as connection:

@@ -203,6 +203,8 @@ def furnish(tenant: Tenant) -> Tenant:
     ids["bu"] = tenant.made("/v1/business-units", {"name": "South", "type": "RETAIL"})["id"]
     ids["cus"] = tenant.made("/v1/customers", {"reference": run})["id"]
     ids["key"] = tenant.made("/v1/api-keys", {"name": "k", "scopes": ["events:read"]})["id"]
+    held = tenant.made("/v1/customers", {"reference": f"{run}-held", "name": "Held"})["id"]
+    ids["lgh"] = tenant.made("/v1/legal-holds", {"customer_id": held, "reason": "dispute"})["id"]
     tenant.made("/v1/config/fraud.enabled", {"type": "BOOLEAN", "value": True}, "PUT")
     tenant.accounts = [
         tenant.made("/v1/accounts", {"code": f"{run}:{kind}", "name": kind, "type": kind, "currency": "USD"})[

@@ -26,6 +26,8 @@ SCOPES: Final = frozenset(
         "keys:write",
         "events:read",
         "audit:read",
+        "personal:read",
+        "personal:erase",
         "*",
     }
 )

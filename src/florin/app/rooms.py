@@ -21,6 +21,7 @@ from florin.ledger.service import Ledger
 from florin.payments.recovery import apply_provider_event
 from florin.payments.room import Payments
 from florin.payments.views import render_payment, render_refund
+from florin.privacy.room import Privacy
 from florin.providers.registry import open_providers
 from florin.tenancy.service import Tenancy
 from florin.tenancy.usage import UsageMeter
@@ -73,6 +74,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             database,
             keys,
             vault,
+            Privacy(tenancy, settings),
             notifier,
             listener,
             meter,

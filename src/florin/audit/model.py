@@ -9,7 +9,7 @@ from uuid import UUID
 
 Row = Mapping[str, Any]
 
-PREFIXES: Final[dict[str, str]] = {"account": "acct", "limit": "lim"}
+PREFIXES: Final[dict[str, str]] = {"account": "acct", "limit": "lim", "legal_hold": "lgh"}
 """By type of entity: the prefix under which the API shows its UUID. Other ids are shown as they are."""
 
 

@@ -49,6 +49,7 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "Customers", "description": "Those who pay."},
     {"name": "Configuration", "description": "Settings, each in force from an instant on."},
     {"name": "API keys", "description": "Make, rotate and revoke keys. A secret is shown once."},
+    {"name": "Privacy", "description": "How long what is kept, who is not to be erased, and why."},
     {"name": "Audit", "description": "Who changed which setting, when, from where and why."},
     {"name": "Reference", "description": "Currencies and payment methods, the same for everybody."},
     {"name": "Providers", "description": "Where payment providers report. Authentic by their signature."},
@@ -85,6 +86,7 @@ _IRREGULAR: Final = {
     ("post", "/v1/chart/templates/{name}/apply"): "applyChartTemplate",
     ("get", "/v1/chart/balance"): "getChartBalance",
     ("get", "/v1/audit"): "listAuditEntries",
+    ("post", "/v1/customers/search"): "searchCustomers",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",
 }
 _PLURALS: Final = {"config": "settings"}

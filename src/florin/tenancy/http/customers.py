@@ -88,7 +88,7 @@ class CustomerChanges(Body):
     metadata: Metadata = Field(default_factory=absent, description="Replaces all metadata.")
 
 
-class Search(Body):
+class CustomerSearch(Body):
     """One address or number."""
 
     email: Email | None = None
@@ -98,7 +98,7 @@ class Search(Body):
     starting_after: CustomerId | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> "Search":
+    def _one(self) -> "CustomerSearch":
         if sum(value is not None for value in (self.email, self.phone, self.account_number)) != 1:
             raise ValueError("name one of email, phone and account_number")
         return self
@@ -153,7 +153,7 @@ async def list_customers(
 
 
 @router.post("/search", responses=problems())
-async def search_customers(call: Read, body: Search) -> Page[CustomerShown]:
+async def search_customers(call: Read, body: CustomerSearch) -> Page[CustomerShown]:
     """Customers of one e-mail address, telephone or account number, newest first. The value is not kept, and
     stands in no address line: what is compared is its keyed digest.
     """

@@ -179,12 +179,12 @@ CREATE FUNCTION kernel.drop_month(p_years integer) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
 AS $$
 DECLARE
-    v_found  regclass;
+    v_found  text;
 BEGIN
     IF p_years IS NULL OR p_years < 1 THEN
         RAISE EXCEPTION 'events are kept for a year at least' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT t.relid INTO v_found
+    SELECT t.relid::regclass::text INTO v_found
     FROM unnest(ARRAY['kernel.events', 'webhooks.deliveries', 'webhooks.attempts']::regclass[]) AS p (parent),
          LATERAL pg_partition_tree(p.parent) t
     WHERE t.isleaf AND t.level = 1
@@ -194,7 +194,7 @@ BEGIN
     IF v_found IS NOT NULL THEN
         EXECUTE format('DROP TABLE %s', v_found);
     END IF;
-    RETURN v_found::text;
+    RETURN v_found;
 END
 $$;
 GRANT EXECUTE ON FUNCTION kernel.drop_month(integer) TO florin_app;

@@ -11,6 +11,7 @@ GROUPS: Final = {
     "keys": "florin.cli.keys",
     "ledger": "florin.cli.ledger",
     "replay": "florin.cli.replay",
+    "retention": "florin.cli.retention",
     "secrets": "florin.cli.secrets",
     "tenants": "florin.cli.tenants",
 }

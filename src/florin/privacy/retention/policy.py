@@ -42,7 +42,7 @@ def of_settings(values: Mapping[str, Any], floor: Retention) -> Retention:
     found = Retention()
     for field in FIELDS:
         value = values.get(field)
-        if isinstance(value, Decimal) and value == value.to_integral_value():
+        if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
             found = replace(found, **{field: int(value)})
     return Retention(
         **{field: min(max(getattr(found, field), getattr(floor, field)), MOST_YEARS) for field in FIELDS}

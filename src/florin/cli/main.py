@@ -51,7 +51,7 @@ def _root(
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         fail(f"FLORIN_{str(first['loc'][0]).upper()}: {first['msg']}", code=USAGE)
-    configure_logging(chosen.log_level, chosen.log_format)
+    configure_logging(chosen.log_level, chosen.log_format, file=chosen.log_file)
 
 
 @app.command()

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     log_level: str = "info"
     log_format: str = Field("console", pattern="^(console|json)$")
 
+    log_file: Path | None = None
+    """Where the log of every process also goes, appended. Unset: to standard error only."""
+
     key_ring: SecretStr | None = None
     """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring_file`."""
 

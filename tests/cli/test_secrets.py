@@ -51,6 +51,8 @@ def secrets(florin: Command, database_urls: AllDatabaseUrls) -> Secrets:
     made = Secrets(florin, database_urls)
     made("tenants", "create", "ACME", "--name", "Acme", "--email", "ops@acme.example")
     with psycopg.connect(database_urls.root) as root:
+        live = "SELECT set_config('app.tenant_id', tenant_id::text, false) FROM tenancy.registry WHERE live"
+        root.execute(live.encode())
         root.execute(
             "INSERT INTO tenancy.customers (tenant_id, id, reference, name, metadata, created_at, updated_at)"
             " SELECT tenant_id, kernel.uuidv7(), 'old-' || n, 'Old ' || n, '{}', now(), now()"
@@ -142,6 +144,8 @@ def test_retention_is_shown_set_and_run(secrets: Secrets) -> None:
     )
     assert "say which years" in secrets("retention", "set", "-t", "ACME", code=2)
     with psycopg.connect(secrets.urls.root) as root:
+        live = "SELECT set_config('app.tenant_id', tenant_id::text, false) FROM tenancy.registry WHERE live"
+        root.execute(live.encode())
         root.execute("UPDATE tenancy.customers SET updated_at = now() - interval '3 years'")
     counted = json.loads(secrets("retention", "run", "-t", "ACME", "--live", "--dry-run", "--json"))
     assert counted[0]["customers"] == 20

@@ -246,6 +246,7 @@ async def test_what_is_erased_is_not_filled_again(house: House, privacy: Privacy
 async def test_a_customer_in_plain_is_erased_too(house: House, privacy: Privacy, database_urls: Urls) -> None:
     customer_id = new_id()
     with psycopg.connect(database_urls.root) as root:
+        root.execute(f"SET app.tenant_id = {house.tenant_id}".encode())
         root.execute(
             "INSERT INTO tenancy.customers"
             " (tenant_id, id, reference, name, email, metadata, created_at, updated_at)"

@@ -35,6 +35,7 @@ async def customer_of(house: House, reference: str, **fields: Any) -> UUID:
 def as_old(urls: Urls, house: House, years: int) -> None:
     """Everything that is there now happened so many years ago; nobody has changed it since."""
     with psycopg.connect(urls.root) as root:
+        root.execute(f"SET app.tenant_id = {house.tenant_id}".encode())
         ago = f"interval '{years} years 1 day'"
         for table, column in (
             ("tenancy.customers", "updated_at"),
@@ -225,3 +226,34 @@ async def test_whole_months_of_old_events_are_dropped_and_younger_ones_stay(
     with pytest.raises(InvalidParameterValue):
         async with house.database.platform() as connection:
             await connection.execute("SELECT kernel.drop_month(0)")
+
+
+async def test_users_who_have_not_signed_in_for_years_are_erased(
+    house: House, privacy: Privacy, database_urls: Urls
+) -> None:
+    users = []
+    async with house.database.tenant(house.tenant_id) as connection:
+        for name in ("gone", "here"):
+            person = await house.tenancy.vault.new_person(connection, house.tenant_id, "user")
+            users.append(new_id())
+            await connection.execute(
+                "INSERT INTO access.users"
+                " (tenant_id, id, person_id, status, user_name, created_at, created_by, updated_at)"
+                " VALUES (%s, %s, %s, 'ACTIVE', %s, now(), 't', now())",
+                (house.tenant_id, users[-1], person.id, name),
+            )
+        await connection.execute(
+            "INSERT INTO access.sessions"
+            " (tenant_id, id, user_id, methods, created_at, last_used_at, expires_at)"
+            " VALUES (%s, %s, %s, '{pwd}', now(), now() - interval '6 years', now())",
+            (house.tenant_id, new_id(), users[1]),
+        )
+    as_old(database_urls, house, 7)
+    assert await run(privacy, house.tenant_id, dry_run=True) == Counts(users=1)
+    assert await run(privacy, house.tenant_id) == Counts(users=1)
+    with psycopg.connect(database_urls.root) as root:
+        rows = root.execute(
+            "SELECT id, status, user_name FROM access.users WHERE tenant_id = %s ORDER BY id",
+            (house.tenant_id,),
+        ).fetchall()
+    assert rows == [(users[0], "DELETED", None), (users[1], "ACTIVE", "here")]

@@ -1,6 +1,7 @@
 """Customers in the database: what stands there, what is found, and how old rows come to be sealed."""
 
 import asyncio
+import sys
 from typing import Any
 
 import psycopg
@@ -12,14 +13,16 @@ from florin.tenancy.customers.model import BankAccount, Customer
 from florin.tenancy.customers.sealing import wanted
 from florin.tenancy.customers.service import (
     change_customer,
+    count_in_plain,
     create_customer,
     find_customers,
     get_customer,
     list_customers,
     seal_customers,
 )
-from florin.tenancy.model import Partner, Tenant
-from florin.tenancy.service import Tenancy
+from florin.tenancy.errors import CustomerNotFound, UnknownReference
+from florin.tenancy.model import BusinessUnitType, Partner, Tenant
+from florin.tenancy.service import Tenancy, create_business_unit
 from tests.tenancy.conftest import Urls
 
 PERSONAL: dict[str, Any] = {
@@ -111,6 +114,7 @@ async def test_a_wrong_address_or_number_is_refused_by_its_name(
 
 def written_by_an_earlier_version(urls: Urls, tenant_id: int, count: int) -> None:
     with psycopg.connect(urls.root) as root:
+        root.execute(f"SET app.tenant_id = {tenant_id}".encode())
         root.execute(
             "INSERT INTO tenancy.customers"
             " (tenant_id, id, reference, name, email, metadata, created_at, updated_at)"
@@ -157,3 +161,72 @@ async def test_changes_beside_the_sealing_are_not_lost(
     for one in await list_customers(tenancy, tenant_id, count=100):
         assert one.email == f"new@{one.reference}.example"
         assert one.name == f"Old Planted {one.reference.removeprefix('old-')}"
+
+
+async def test_whoever_is_confined_to_units_sees_and_makes_customers_of_these_only(
+    tenancy: Tenancy, twins: tuple[Tenant, Tenant]
+) -> None:
+    tenant_id = twins[0].tenant_id
+    mine, other = [
+        (
+            await create_business_unit(
+                tenancy, tenant_id, name=name, type=BusinessUnitType.RETAIL, parent_id=None
+            )
+        ).id
+        for name in ("mine", "other")
+    ]
+    units = frozenset({mine})
+    ours = await made(tenancy, tenant_id, "ours", business_unit_id=mine, units=units)
+    theirs = await made(tenancy, tenant_id, "theirs", business_unit_id=other, email="t@shop.example")
+    assert await list_customers(tenancy, tenant_id, units=units, count=9) == [ours]
+    with pytest.raises(CustomerNotFound):
+        await get_customer(tenancy, tenant_id, theirs.id, None, units)
+    with pytest.raises(CustomerNotFound):
+        await change_customer(tenancy, tenant_id, theirs.id, None, {"name": "x"}, units)
+    for elsewhere in (other, None):
+        with pytest.raises(UnknownReference):
+            await made(tenancy, tenant_id, "new", business_unit_id=elsewhere, units=units)
+        with pytest.raises(UnknownReference):
+            await change_customer(tenancy, tenant_id, ours.id, None, {"business_unit_id": elsewhere}, units)
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from florin.kernel.crypto import KeyRing
+from florin.kernel.db import Database
+from florin.kernel.notify import Notifier
+from florin.kernel.vault import Vault
+from florin.tenancy.customers.service import seal_customers
+from florin.tenancy.service import Tenancy
+
+async def main():
+    async with Database(sys.argv[1]) as database:
+        ring = KeyRing({"k1": bytes(32)})
+        tenancy = Tenancy(database, Notifier(database), ring, Vault(database, ring))
+        tell = lambda done, total: print(done, flush=True)
+        await seal_customers(tenancy, int(sys.argv[2]), at_a_time=5, on_progress=tell)
+
+asyncio.run(main())
+"""
+
+
+async def test_sealing_that_is_killed_loses_nothing_and_goes_on(
+    tenancy: Tenancy, twins: tuple[Tenant, Tenant], database_urls: Urls
+) -> None:
+    tenant_id = twins[0].tenant_id
+    written_by_an_earlier_version(database_urls, tenant_id, 300)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, database_urls.app, str(tenant_id), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    for _ in range(4):
+        assert await process.stdout.readline()
+    process.kill()
+    await process.wait()
+    left = await count_in_plain(tenancy, tenant_id)
+    assert 0 < left < 300
+    names = {one.name for one in await list_customers(tenancy, tenant_id, count=1000)}
+    assert names == {f"Old Planted {number}" for number in range(1, 301)}
+    assert await seal_customers(tenancy, tenant_id) == left
+    assert {one.name for one in await list_customers(tenancy, tenant_id, count=1000)} == names

@@ -18,7 +18,7 @@ from florin.kernel.pan import mask_card_numbers
 HIDDEN: Final = "***"
 
 SECRET_NAMES: Final = re.compile(
-    r"authorization|cookie|passw|passphrase|secret|token|api_?key|private_?key|idempotency|signature|body|vpa|pan$|cvv"
+    r"authorization|cookie|passw|passphrase|secret|token|api[_-]?key|private_?key|idempotency|signature|body|vpa|pan$|cvv"
     r"|otp|one_?time|recovery|jwt|assertion|e_?mail|phone|msisdn|iban"
     r"|account_?number|(?:user|given|family|full)_?name|wrapped|sealed",
     re.IGNORECASE,

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from florin import __version__
 from florin.access import http as access_http
+from florin.access.people import http as people_http
 from florin.access.service import Access
 from florin.app import health, pages
 from florin.app.openapi import install_openapi
@@ -44,6 +45,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     *tenancy_http.routers,
     *access_http.routers,
     privacy_http.router,
+    *people_http.routers,
     health.router,
     pages.router,
 )

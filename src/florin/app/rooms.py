@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from florin.access.people.room import People
 from florin.access.service import Access
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -75,6 +76,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             keys,
             vault,
             Privacy(tenancy, settings),
+            People(database, vault, notifier),
             notifier,
             listener,
             meter,

@@ -9,9 +9,8 @@ from rich.table import Column, Table
 
 from florin.access.service import create_key, list_keys, revoke_key, rotate_key
 from florin.cli.console import USAGE, err, fail, out, run_async
-from florin.cli.platform import Platform, open_platform, tenant_id_of
+from florin.cli.platform import open_platform, tenant_id_of
 from florin.kernel.clock import now, rfc3339
-from florin.kernel.db import CONNECTION_LOST
 from florin.kernel.ids import MalformedId, decode_id, encode_id
 from florin.kernel.settings import settings
 
@@ -45,7 +44,7 @@ def create(
                 limits=dict.fromkeys(("per_minute", "per_hour", "per_day")) if unlimited else None,
                 expires_at=None if days is None else now() + timedelta(days=days),
             )
-            await _tell(platform)
+            await platform.tell()
         err.print(f"{encode_id('key', made.key.id)}: note the secret, it is not shown again", highlight=False)
         out.print(made.secret, highlight=False, soft_wrap=True)
 
@@ -86,7 +85,7 @@ def revoke(key: KeyId, tenant: Tenant, live: Live = False) -> None:
         async with open_platform(settings()) as platform:
             tenant_id = await tenant_id_of(platform, tenant, live=live)
             await revoke_key(platform.access, tenant_id, _id("key", key))
-            await _tell(platform)
+            await platform.tell()
         out.print(f"{key} is revoked", highlight=False)
 
     run_async(work())
@@ -107,7 +106,7 @@ def rotate(
             made = await rotate_key(
                 platform.access, tenant_id, _id("key", key), overlap=timedelta(hours=overlap_hours)
             )
-            await _tell(platform)
+            await platform.tell()
         err.print(f"{encode_id('key', made.key.id)}: note the secret, it is not shown again", highlight=False)
         out.print(made.secret, highlight=False, soft_wrap=True)
 
@@ -119,11 +118,3 @@ def _id(prefix: str, text: str) -> UUID:
         return decode_id(prefix, text)
     except MalformedId as error:
         fail(f"{text!r}: {error}", code=USAGE)
-
-
-async def _tell(platform: Platform) -> None:
-    """Lets running processes hear of it now; without, they notice within minutes."""
-    try:
-        await platform.notifier.flush()
-    except CONNECTION_LOST:
-        err.print("running processes could not be told; they notice within minutes")

@@ -10,10 +10,13 @@ GROUPS: Final = {
     "audit": "florin.cli.audit",
     "keys": "florin.cli.keys",
     "ledger": "florin.cli.ledger",
+    "platform": "florin.cli.platform_tenant",
     "replay": "florin.cli.replay",
     "retention": "florin.cli.retention",
     "secrets": "florin.cli.secrets",
+    "roles": "florin.cli.roles",
     "tenants": "florin.cli.tenants",
+    "users": "florin.cli.users",
 }
 """Groups of commands by name: modules that have an `app`."""
 

@@ -180,7 +180,8 @@ def main() -> None:
     except (EmbeddedError, RolesError, MigrationError, CannotStart) as error:
         fail(str(error))
     except Refusal as refusal:
-        fail(f"{refusal.param}: {refusal.detail}" if refusal.param else refusal.detail, code=USAGE)
+        named = refusal.param is None or refusal.detail.startswith(f"{refusal.param}:")
+        fail(refusal.detail if named else f"{refusal.param}: {refusal.detail}", code=USAGE)
     except psycopg.OperationalError as error:
         fail(f"the database does not answer: {str(error).strip().splitlines()[0]}")
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from florin.access.people.room import People
 from florin.access.service import Access
 from florin.app.rooms import confinement, key_ring
-from florin.cli.console import fail
+from florin.cli.console import err, fail
 from florin.kernel import migrations
 from florin.kernel.database_urls import open_database
-from florin.kernel.db import Database
+from florin.kernel.db import CONNECTION_LOST, Database
 from florin.kernel.notify import Notifier
 from florin.kernel.settings import Settings
 from florin.kernel.vault import Vault
@@ -24,7 +25,15 @@ class Platform:
     tenancy: Tenancy
     access: Access
     webhooks: Webhooks
+    people: People
     notifier: Notifier
+
+    async def tell(self) -> None:
+        """Lets running processes hear of what changed; without, they notice within minutes."""
+        try:
+            await self.notifier.flush()
+        except CONNECTION_LOST:
+            err.print("running processes could not be told; they notice within minutes")
 
 
 @asynccontextmanager
@@ -44,6 +53,7 @@ def platform_on(settings: Settings, database: Database) -> Platform:
         tenancy=Tenancy(database, notifier, keys, Vault(database, keys)),
         access=Access(database, notifier, settings=settings),
         webhooks=Webhooks(database, notifier, keys, confinement(settings)),
+        people=People(database, Vault(database, keys), notifier),
         notifier=notifier,
     )
 

@@ -1,6 +1,6 @@
 """The database: one pool, and transactions that know whose they are."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -86,9 +86,14 @@ class Database:
 
     @asynccontextmanager
     async def platform(self) -> AsyncIterator[Connection]:
-        """One transaction with no tenant: it sees reference tables and the registry of tenants."""
+        """One transaction with no tenant: it sees reference tables and the registry of tenants.
+
+        What is changed in it once it has taken a tenant's context is put down to whoever is acting.
+        """
         try:
             async with self.connection() as connection, connection.transaction():
+                if (by := acting()) is not None:
+                    await _set(connection, settings_of(by))
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unavailable from error
@@ -99,7 +104,10 @@ async def _begin(connection: Connection, tenant_id: int, by: Provenance | None) 
     if by is None:
         await connection.execute(set_tenant(tenant_id))
         return
-    said = {"app.tenant_id": str(int(tenant_id)), **settings_of(by)}
+    await _set(connection, {"app.tenant_id": str(int(tenant_id)), **settings_of(by)})
+
+
+async def _set(connection: Connection, said: Mapping[str, str]) -> None:
     await connection.execute(
         "SELECT set_config(s.name, s.value, true) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
         (list(said), list(said.values())),

@@ -1,16 +1,10 @@
 """Refusals of privacy.
 
-LegalHoldNotFound, UserNotFound                              404
+LegalHoldNotFound                                            404
 UnderLegalHold, MustBeKept, AlreadyReleased, PersonErased               409
 """
 
 from florin.kernel.errors import Conflict, NotFound
-
-
-class UserNotFound(NotFound):
-    """There is no such user here."""
-
-    code = "user_not_found"
 
 
 class LegalHoldNotFound(NotFound):

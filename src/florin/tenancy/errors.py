@@ -1,7 +1,7 @@
 """Refusals of tenancy.
 
 TenantNotFound, BusinessUnitNotFound, PartnerNotFound, CustomerNotFound, SettingNotFound   404
-TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists, CustomerErased   409
+TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists, PlatformStaysActive, CustomerErased   409
 ParentBelowUnit, TreeTooDeep, UnknownCurrency                422
 """
 
@@ -42,6 +42,12 @@ class TenantCodeTaken(Conflict):
     """Another tenant has this code."""
 
     code = "tenant_code_taken"
+
+
+class PlatformStaysActive(Conflict):
+    """The tenant PLATFORM runs the house and stays active."""
+
+    code = "platform_stays_active"
 
 
 class EmailTaken(Conflict):

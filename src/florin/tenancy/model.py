@@ -9,6 +9,9 @@ from uuid import UUID
 CALLERS_CHANGED: Final = "florin_keys"
 """The notice, with the tenant's id, that says: look up anew who may call."""
 
+PLATFORM: Final = "PLATFORM"
+"""The code of the tenant that runs the house. Its live twin does: see access.is_platform."""
+
 
 class TenantType(StrEnum):
     """What kind of business a tenant is."""

@@ -10,6 +10,11 @@ SELECT tenant_id, code, live FROM tenancy.registry
 WHERE :code::text IS NULL OR code = :code
 ORDER BY tenant_id;
 
+-- name: registered(after, count)
+-- Codes of tenants, in their order, each once.
+SELECT code FROM tenancy.registry WHERE :after::text IS NULL OR code > :after
+GROUP BY code ORDER BY code LIMIT :count;
+
 -- name: insert_tenant(tenant_id, status, details, now)!
 -- The details of a new twin, whose context the transaction has.
 INSERT INTO tenancy.tenants
@@ -62,12 +67,13 @@ VALUES (:tenant_id, :id, :name, :type, :status, :parent_id, :level, :now, :now);
 SELECT id, name, type, status, parent_id, level, created_at, updated_at
 FROM tenancy.business_units WHERE tenant_id = :tenant_id AND id = :id;
 
--- name: business_units(tenant_id, parent_id, status, after, count)
--- Units, newest first, after a given one.
+-- name: business_units(tenant_id, parent_id, only, status, after, count)
+-- Units, newest first, after a given one; all, or only some.
 SELECT id, name, type, status, parent_id, level, created_at, updated_at
 FROM tenancy.business_units
 WHERE tenant_id = :tenant_id AND (:after::uuid IS NULL OR id < :after)
   AND (:parent_id::uuid IS NULL OR parent_id = :parent_id) AND (:status::text IS NULL OR status = :status)
+  AND (:only::uuid[] IS NULL OR id = ANY (:only::uuid[]))
 ORDER BY id DESC LIMIT :count;
 
 -- name: subtree(tenant_id, id)

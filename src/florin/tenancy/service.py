@@ -18,11 +18,13 @@ from florin.tenancy.errors import (
     BusinessUnitNotFound,
     ParentBelowUnit,
     PartnerNotFound,
+    PlatformStaysActive,
     TenantNotFound,
     UnknownReference,
 )
 from florin.tenancy.model import (
     CALLERS_CHANGED,
+    PLATFORM,
     BusinessUnit,
     BusinessUnitType,
     Partner,
@@ -131,7 +133,10 @@ async def set_status(
 
     Raises:
         TenantNotFound: nobody has this code.
+        PlatformStaysActive: it is PLATFORM, whose administrators could not undo it.
     """
+    if code == PLATFORM and status is not TenantStatus.ACTIVE:
+        raise PlatformStaysActive
     twins = [t for t in await list_tenants(tenancy, code) if live is None or t.live == live]
     if not twins:
         raise TenantNotFound(f"there is no tenant {code}")
@@ -165,6 +170,7 @@ async def create_business_unit(
                 level = parent.level + 1
             unit = BusinessUnit(new_id(), name, type, Status.ACTIVE, parent_id, level, at, at)
             await store.insert_business_unit(connection, tenant_id, unit)
+    tenancy.notifier.say(CALLERS_CHANGED, str(tenant_id))  # who may do what above, may do it here
     return unit
 
 
@@ -213,6 +219,7 @@ async def change_business_unit(
                     connection, tenant_id, unit_id, changed.parent_id, list(below), level - unit.level, at
                 )
                 changed = replace(changed, level=level)
+    tenancy.notifier.say(CALLERS_CHANGED, str(tenant_id))
     return changed
 
 
@@ -221,14 +228,15 @@ async def list_business_units(
     tenant_id: int,
     *,
     parent_id: UUID | None = None,
+    only: frozenset[UUID] | None = None,
     status: Status | None = None,
     after: UUID | None = None,
     count: int,
 ) -> list[BusinessUnit]:
-    """Up to `count` units, newest first, `after` one of them."""
+    """Up to `count` units, newest first, `after` one of them; `only`: of these."""
     async with tenancy.database.tenant(tenant_id) as connection:
         return await store.business_units(
-            connection, tenant_id, parent_id=parent_id, status=status, after=after, count=count
+            connection, tenant_id, parent_id=parent_id, only=only, status=status, after=after, count=count
         )
 
 

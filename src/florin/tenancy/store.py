@@ -70,6 +70,11 @@ async def registry(connection: Connection, code: str | None = None) -> list[tupl
     return [tuple(row) async for row in _queries.registry(connection, code=code)]
 
 
+async def registered(connection: Connection, after: str | None, count: int) -> list[str]:
+    """Codes of tenants in their order, `after` one of them."""
+    return [row[0] async for row in _queries.registered(connection, after=after, count=count)]
+
+
 async def check_currency(connection: Connection, currency: str) -> None:
     """Raises UnknownReference unless money can be kept in this currency."""
     if not await _queries.keeps_money(connection, currency=currency):
@@ -138,13 +143,20 @@ async def business_units(
     tenant_id: int,
     *,
     parent_id: UUID | None,
+    only: frozenset[UUID] | None,
     status: Status | None,
     after: UUID | None,
     count: int,
 ) -> list[BusinessUnit]:
-    """Units, newest first."""
+    """Units, newest first; `only`: of these."""
     rows = _queries.business_units(
-        connection, tenant_id=tenant_id, parent_id=parent_id, status=status, after=after, count=count
+        connection,
+        tenant_id=tenant_id,
+        parent_id=parent_id,
+        only=_listed(only),
+        status=status,
+        after=after,
+        count=count,
     )
     return [_unit(row) async for row in rows]
 
@@ -327,6 +339,10 @@ async def count_made_on(
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+def _listed(units: frozenset[UUID] | None) -> list[UUID] | None:
+    return None if units is None else list(units)
 
 
 def _values(row: Partner) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from florin.access.model import SCOPES
 from florin.app.openapi.naming import TAGS
+from florin.kernel.permissions import PERMISSIONS
 from tests.flows.world import DOCUMENT
 
 PROBLEM = "application/problem+json"
@@ -87,7 +87,7 @@ def test_an_operation_under_v1_names_its_scope_and_its_problems(path: str, opera
         assert "security" not in operation
         return
     [requirement] = operation["security"]
-    assert set(requirement["key"]) <= SCOPES - {"*"}
+    assert set(requirement["key"]) <= PERMISSIONS
     statuses = {status for status, _ in responses(operation)}
     assert {400, 401, 403, 413, 422, 429, 503} <= statuses
     assert (

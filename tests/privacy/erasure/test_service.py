@@ -15,6 +15,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from florin.access.people.errors import LastAdministrator, UserNotFound
 from florin.audit.service import entries, verify
 from florin.kernel.crypto import SealBroken, pairs_of
 from florin.kernel.ids import new_id
@@ -28,7 +29,7 @@ from florin.payments.model import NewPayment
 from florin.payments.room import Payments
 from florin.payments.service import create_payment
 from florin.privacy.erasure.service import erase, list_holds, place_hold, release_hold
-from florin.privacy.errors import AlreadyReleased, MustBeKept, PersonErased, UnderLegalHold, UserNotFound
+from florin.privacy.errors import AlreadyReleased, MustBeKept, PersonErased, UnderLegalHold
 from florin.privacy.model import Kind
 from florin.privacy.retention.rules import change
 from florin.privacy.room import Privacy
@@ -62,7 +63,7 @@ async def customer_of(house: House, **fields: Any) -> Customer:
     return await create_customer(house.tenancy, house.tenant_id, **given)
 
 
-async def user_of(house: House) -> tuple[UUID, UUID]:
+async def user_of(house: House, role: str = "viewer", user_name: str = "zebulon") -> tuple[UUID, UUID]:
     """A user with a session and a role, and the user's person."""
     tenant_id, user_id, session_id = house.tenant_id, new_id(), new_id()
     keys = await house.tenancy.vault.of(tenant_id)
@@ -71,14 +72,15 @@ async def user_of(house: House) -> tuple[UUID, UUID]:
         await connection.execute(
             "INSERT INTO access.users (tenant_id, id, person_id, status, user_name, name_sealed,"
             " email_sealed, email_index, password_hash, created_at, created_by, updated_at)"
-            " VALUES (%s, %s, %s, 'ACTIVE', 'zebulon', %s, %s, %s, 'hash', now(), 'test', now())",
+            " VALUES (%s, %s, %s, 'ACTIVE', %s, %s, %s, %s, 'hash', now(), 'test', now())",
             (
                 tenant_id,
                 user_id,
                 person.id,
+                user_name,
                 person.seal("name", TOLD["name"]),
                 person.seal("email", TOLD["email"]),
-                keys.blind("email", TOLD["email"]),
+                keys.blind("email", f"{user_name} {TOLD['email']}"),
             ),
         )
         await connection.execute(
@@ -89,8 +91,8 @@ async def user_of(house: House) -> tuple[UUID, UUID]:
         )
         await connection.execute(
             "INSERT INTO access.assignments (tenant_id, id, user_id, built_in, assigned_at, assigned_by)"
-            " VALUES (%s, %s, %s, 'viewer', now(), 'test')",
-            (tenant_id, new_id(), user_id),
+            " VALUES (%s, %s, %s, %s, now(), 'test')",
+            (tenant_id, new_id(), user_id, role),
         )
     return user_id, person.id
 
@@ -317,3 +319,11 @@ async def test_nobody_erases_another_tenants_people(house: House, privacy: Priva
     with pytest.raises(UserNotFound):
         await erase(privacy, house.tenant_id + 1, Kind.USER, user_id, by=BY)
     assert (await get_customer(house.tenancy, house.tenant_id, customer.id, None)).name == TOLD["name"]
+
+
+async def test_the_last_administrator_of_a_tenant_is_not_erased(house: House, privacy: Privacy) -> None:
+    user_id, _ = await user_of(house, role="tenant_admin")
+    with pytest.raises(LastAdministrator):
+        await erase(privacy, house.tenant_id, Kind.USER, user_id, by=BY)
+    await user_of(house, role="tenant_admin", user_name="another")
+    assert (await erase(privacy, house.tenant_id, Kind.USER, user_id, by=BY)).id == user_id

@@ -48,6 +48,9 @@ TAGS: Final[list[dict[str, Any]]] = [
     {"name": "Partners", "description": "Those who call the API in the tenant's name."},
     {"name": "Customers", "description": "Those who pay."},
     {"name": "Configuration", "description": "Settings, each in force from an instant on."},
+    {"name": "Users", "description": "Those who sign in: people of the tenant and of its partners."},
+    {"name": "Roles", "description": "What users may do: roles, and who has which, where and until when."},
+    {"name": "Platform", "description": "For the tenant PLATFORM, which runs the house: all tenants."},
     {"name": "API keys", "description": "Make, rotate and revoke keys. A secret is shown once."},
     {"name": "Privacy", "description": "How long what is kept, who is not to be erased, and why."},
     {"name": "Audit", "description": "Who changed which setting, when, from where and why."},
@@ -87,6 +90,11 @@ _IRREGULAR: Final = {
     ("get", "/v1/chart/balance"): "getChartBalance",
     ("get", "/v1/audit"): "listAuditEntries",
     ("post", "/v1/customers/search"): "searchCustomers",
+    ("post", "/v1/users/search"): "searchUsers",
+    ("get", "/v1/platform/tenants"): "listPlatformTenants",
+    ("post", "/v1/platform/tenants"): "createPlatformTenant",
+    ("get", "/v1/platform/tenants/{tenant_code}"): "getPlatformTenant",
+    ("put", "/v1/platform/tenants/{tenant_code}/status"): "setPlatformTenantStatus",
     ("post", "/providers/{name}/webhooks"): "receiveProviderWebhook",
 }
 _PLURALS: Final = {"config": "settings"}

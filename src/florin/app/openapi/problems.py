@@ -5,6 +5,17 @@ from typing import Any, Final
 import orjson
 
 from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound
+from florin.access.people.errors import (
+    AssignmentExists,
+    AssignmentNotFound,
+    LastAdministrator,
+    RoleCodeTaken,
+    RoleInUse,
+    RoleNotFound,
+    UserExists,
+    UserNotFound,
+    UserStateConflict,
+)
 from florin.kernel.errors import (
     Forbidden,
     IdempotencyKeyMissing,
@@ -70,16 +81,18 @@ from florin.privacy.errors import (
     LegalHoldNotFound,
     PersonErased,
     UnderLegalHold,
-    UserNotFound,
 )
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
     CustomerNotFound,
     EmailTaken,
     PartnerNotFound,
+    PlatformStaysActive,
     ReferenceTaken,
     SettingExists,
     SettingNotFound,
+    TenantCodeTaken,
+    TenantNotFound,
 )
 from florin.webhooks.errors import (
     DeliveryInFlight,
@@ -124,6 +137,12 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
     "ApiKey": ApiKeyNotFound,
+    "PlatformTenant": TenantNotFound,
+    "listUsers": RoleNotFound,
+    "listAssignments": RoleNotFound,
+    "User": UserNotFound,
+    "Role": RoleNotFound,
+    "Assignment": AssignmentNotFound,
     "Provider": ProviderNotFound,
     "getStatements": AccountNotFound,
     "getJournal": AccountNotFound,
@@ -168,6 +187,16 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "Partner": EmailTaken,
     "Setting": SettingExists,
     "ApiKey": ApiKeyAlreadyRotated,
+    "createPlatformTenant": TenantCodeTaken,
+    "PlatformTenant": PlatformStaysActive,
+    "createUser": UserExists,
+    "updateUser": UserExists,
+    "deleteUser": LastAdministrator,
+    "User": UserStateConflict,
+    "createRole": RoleCodeTaken,
+    "Role": RoleInUse,
+    "createAssignment": AssignmentExists,
+    "endAssignment": LastAdministrator,
 }
 
 _BROKEN_RULES: Final[dict[str, Refusal]] = {

@@ -72,6 +72,10 @@ class Principal:
             return f"user:{self.id}"
         return str(self.partner_id) if self.partner_id else "tenant"
 
+    def held_at(self, unit_id: UUID | None) -> frozenset[str]:
+        """Permissions in a business unit, those in the whole tenant included; None: in the whole tenant."""
+        return self.scopes if unit_id is None else self.scopes | self.unit_scopes.get(unit_id, frozenset())
+
     @property
     def name(self) -> str:
         """`key_...` or `user_...`: how the audit log and rows remember who it was."""
@@ -165,10 +169,11 @@ class Call:
 
     def may(self, permission: str, unit_id: UUID | None = None) -> bool:
         """Whether the principal holds it in the whole tenant, or in this business unit or above."""
-        who = self.principal
-        return covers(who.scopes, permission) or (
-            unit_id is not None and covers(who.unit_scopes.get(unit_id, ()), permission)
-        )
+        return covers(self.principal.held_at(unit_id), permission)
+
+    def reaches(self, unit_id: UUID | None) -> bool:
+        """Whether what belongs to this business unit (None: to none) is within `units`."""
+        return self.units is None or unit_id in self.units
 
     def require(self, permission: "Permission") -> None:
         """Passes a principal who may; confines one who may in some business units only to those.

@@ -2,8 +2,11 @@
 database, the audit log included. The books name people by id and stay whole.
 """
 
+from datetime import datetime
 from uuid import UUID
 
+from florin.access.people.assignments import facts_of, keep_administrator
+from florin.access.people.errors import UserNotFound
 from florin.kernel.clock import now
 from florin.kernel.db import Connection
 from florin.kernel.ids import new_id
@@ -15,7 +18,6 @@ from florin.privacy.errors import (
     MustBeKept,
     PersonErased,
     UnderLegalHold,
-    UserNotFound,
 )
 from florin.privacy.model import Erased, Kind, LegalHold, Subject
 from florin.privacy.retention.policy import years_before
@@ -23,21 +25,25 @@ from florin.privacy.retention.rules import in_force
 from florin.privacy.room import Privacy
 from florin.tenancy.errors import CustomerNotFound
 from florin.tenancy.model import CALLERS_CHANGED
+from florin.tenancy.store import lock_tenant
 
 
 async def erase(privacy: Privacy, tenant_id: int, kind: Kind, id: UUID, *, by: Provenance) -> Erased:
     """Erases a customer or user: key destroyed, personal columns emptied, sessions and roles ended.
 
-    Locks the subject, then the person. Twice is as once. `by` carries the reason.
+    Locks the tenant for a user, then the subject, then the person. Twice is as once. `by` carries the reason.
 
     Raises:
         CustomerNotFound, UserNotFound: no such subject.
         UnderLegalHold: a legal hold stands on the person.
         MustBeKept: the tenant keeps people for some years after their last payment or sign-in.
+        LastAdministrator: nobody would be left who may manage the tenant.
     """
     kept_years = (await in_force(privacy, tenant_id)).erasure_waits_years
     at = now()
     async with privacy.database.tenant(tenant_id, by=by) as connection:
+        if kind is Kind.USER:
+            await _keep_administrator(connection, tenant_id, id, at)
         subject = await _locked(connection, tenant_id, kind, id)
         if subject.erased_at is not None:
             return Erased(kind, id, subject.person_id, subject.erased_at)
@@ -126,6 +132,12 @@ async def list_holds(
         return await store.holds(
             connection, tenant_id, person_id=person_id, in_force=in_force, after=after, count=count
         )
+
+
+async def _keep_administrator(connection: Connection, tenant_id: int, user_id: UUID, at: datetime) -> None:
+    facts = await facts_of(connection, tenant_id)
+    await lock_tenant(connection, tenant_id)
+    await keep_administrator(connection, tenant_id, facts, at, losing=lambda one: one.user_id == user_id)
 
 
 async def _locked(connection: Connection, tenant_id: int, kind: Kind, id: UUID) -> Subject:

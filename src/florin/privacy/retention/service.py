@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from florin.access.people.errors import LastAdministrator
 from florin.kernel.clock import now
 from florin.kernel.db import Database
 from florin.kernel.provenance import Provenance, acting
@@ -126,11 +127,11 @@ class _Walk:
                 yield await self._erase(kind, id)
 
     async def _erase(self, kind: Kind, id: UUID) -> int:
-        """1, or 0 of somebody who has come back or been held since we looked."""
+        """1; or 0 of who has come back or been held since we looked, or alone manages the tenant."""
         who = acting() or Provenance(actor="job:privacy.retention")
         try:
             await erase(self.privacy, self.tenant_id, kind, id, by=replace(who, reason=_WHY))
-        except (UnderLegalHold, MustBeKept):
+        except (UnderLegalHold, MustBeKept, LastAdministrator):
             return 0
         return 1
 

@@ -13,7 +13,7 @@ from florin.tenancy.customers import store
 from florin.tenancy.customers.model import BankAccount, Customer, CustomerRow
 from florin.tenancy.customers.sealing import FIELDS, Wanted, checked, opened, sealed
 from florin.tenancy.customers.store import Units
-from florin.tenancy.errors import CustomerErased, CustomerNotFound, UnknownReference
+from florin.tenancy.errors import CustomerErased, CustomerNotFound
 from florin.tenancy.service import Tenancy
 from florin.tenancy.store import refusing
 
@@ -32,18 +32,16 @@ async def create_customer(
     phone: str | None = None,
     account: BankAccount | None = None,
     metadata: Mapping[str, str],
-    units: Units = None,
 ) -> Customer:
     """A new customer of a partner, or of the tenant itself.
 
     Raises:
         ReferenceTaken: the same partner (or the tenant) has a customer of this reference.
-        UnknownReference: no such business unit or partner, or not one of `units`.
+        UnknownReference: no such business unit or partner.
         InvalidRequest: address, telephone or account number is none.
     """
     at = now()
     personal = checked({"name": name, "email": email, "phone": phone, "account": account})
-    _check_unit(business_unit_id, units)
     row = CustomerRow.bare(new_id(), partner_id, business_unit_id, reference, dict(metadata), at)
     keys = await tenancy.vault.of(tenant_id)
     with refusing():
@@ -145,8 +143,6 @@ async def change_customer(
     """
     at = now()
     changes = checked(changes)
-    if "business_unit_id" in changes:
-        _check_unit(changes["business_unit_id"], units)
     personal = {name: changes[name] for name in FIELDS if name in changes}
     plain = {name: value for name, value in changes.items() if name not in FIELDS}
     keys = await tenancy.vault.of(tenant_id)
@@ -235,8 +231,3 @@ async def _person_of(tenancy: Tenancy, connection: Connection, tenant_id: int, r
 def _in_plain(row: CustomerRow) -> dict[str, Any]:
     """What an earlier version has written."""
     return {name: value for name, value in (("name", row.name), ("email", row.email)) if value is not None}
-
-
-def _check_unit(unit_id: UUID | None, units: Units) -> None:
-    if units is not None and unit_id not in units:
-        raise UnknownReference("no such business unit of yours", param="business_unit_id")

@@ -1,5 +1,7 @@
-"""/v1/tenant, /v1/business-units, /v1/customers, /v1/partners, /v1/config, /v1/usage."""
+"""/v1/tenant and its business units, customers, partners, config and usage; /v1/platform/tenants."""
 
-from florin.tenancy.http import business_units, config, customers, partners, tenant, usage
+from florin.tenancy.http import business_units, config, customers, partners, platform, tenant, usage
 
-routers = tuple(part.router for part in (tenant, business_units, customers, partners, config, usage))
+routers = tuple(
+    part.router for part in (tenant, business_units, customers, partners, config, usage, platform)
+)

@@ -12,7 +12,7 @@ from florin.kernel.http.problem import problems
 from florin.kernel.ids import BusinessUnitId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.tenancy import configuration
-from florin.tenancy.http.fields import Body, Read, Shown, Write, tenants_only
+from florin.tenancy.http.fields import Body, Shown, UnitRead, UnitWrite, check_reach
 from florin.tenancy.model import SettingType
 from florin.tenancy.service import Tenancy
 
@@ -56,14 +56,14 @@ class NewValue(Body):
 
 @router.get("", responses=problems())
 async def list_settings(
-    call: Read,
+    call: UnitRead,
     limit: Annotated[Limit, Query()] = DEFAULT_LIMIT,
     starting_after: Annotated[str | None, Query(pattern=_KEY, description="The last item's key.")] = None,
     business_unit_id: Unit = None,
     at: At = None,
 ) -> Page[SettingShown]:
     """The settings in force, in order of their keys."""
-    tenants_only(call)
+    check_reach(call, business_unit_id)
     settings = await configuration.in_force(
         call.rooms[Tenancy],
         call.tenant_id,
@@ -76,9 +76,11 @@ async def list_settings(
 
 
 @router.get("/{key}", responses=problems(404))
-async def read_setting(call: Read, key: Key, business_unit_id: Unit = None, at: At = None) -> SettingShown:
+async def read_setting(
+    call: UnitRead, key: Key, business_unit_id: Unit = None, at: At = None
+) -> SettingShown:
     """One setting in force."""
-    tenants_only(call)
+    check_reach(call, business_unit_id)
     setting = await configuration.get_setting(
         call.rooms[Tenancy], call.tenant_id, key, business_unit_id=business_unit_id, at=at
     )
@@ -86,11 +88,11 @@ async def read_setting(call: Read, key: Key, business_unit_id: Unit = None, at: 
 
 
 @router.put("/{key}", responses=problems(409))
-async def put_setting(call: Write, key: Key, body: NewValue) -> SettingShown:
+async def put_setting(call: UnitWrite, key: Key, body: NewValue) -> SettingShown:
     """Records a value from an instant on. Earlier values stay on record."""
-    tenants_only(call)
     if key.startswith(_OWN_ENDPOINT):
         raise InvalidRequest("key: rules of retention are set with PUT /v1/retention", param="key")
+    check_reach(call, body.business_unit_id)
     setting = await configuration.set_value(
         call.rooms[Tenancy],
         call.tenant_id,

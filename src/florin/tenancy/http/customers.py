@@ -12,7 +12,7 @@ from florin.kernel.ids import BusinessUnitId, CustomerId, PartnerId, PersonId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
 from florin.tenancy.customers import sealing, service
 from florin.tenancy.customers.model import BankAccount, Customer
-from florin.tenancy.http.fields import Body, Email, Metadata, Phone, Shown, Text, absent
+from florin.tenancy.http.fields import Body, Email, Metadata, Phone, Shown, Text, absent, check_reach
 from florin.tenancy.service import Tenancy
 
 router = APIRouter(prefix="/v1/customers", tags=["Customers"])
@@ -114,6 +114,7 @@ class CustomerSearch(Body):
 @router.post("", status_code=201, responses=problems(409))
 async def create_customer(call: Write, body: NewCustomer) -> CustomerShown:
     """Makes a customer of the partner whose key it is, or of the tenant."""
+    check_reach(call, body.business_unit_id)
     customer = await service.create_customer(
         call.rooms[Tenancy],
         call.tenant_id,
@@ -125,7 +126,6 @@ async def create_customer(call: Write, body: NewCustomer) -> CustomerShown:
         phone=body.phone,
         account=_account(body.account),
         metadata=body.metadata,
-        units=call.units,
     )
     return render(call, customer)
 
@@ -182,6 +182,8 @@ async def read_customer(call: Read, customer_id: CustomerId) -> CustomerShown:
 async def patch_customer(call: Write, customer_id: CustomerId, body: CustomerChanges) -> CustomerShown:
     """Changes a customer, or forgets personal fields."""
     changes = body.given()
+    if "business_unit_id" in changes:
+        check_reach(call, body.business_unit_id)
     if "account" in changes:
         changes["account"] = _account(body.account)
     customer = await service.change_customer(

@@ -1,18 +1,24 @@
 """Fields that several bodies share, and who may ask for what."""
 
 from typing import Annotated, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from florin.kernel.errors import TenantsOnly
+from florin.kernel.errors import Forbidden
 from florin.kernel.http.call import Call, requires
+from florin.tenancy.errors import UnknownReference
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
 Read = Annotated[Call, Depends(requires("tenancy:read"))]
 Write = Annotated[Call, Depends(requires("tenancy:write"))]
+TenantRead = Annotated[Call, Depends(requires("tenancy:read", tenants_only=True))]
+TenantWrite = Annotated[Call, Depends(requires("tenancy:write", tenants_only=True))]
+UnitRead = Annotated[Call, Depends(requires("tenancy:read", tenants_only=True, by_unit=True))]
+UnitWrite = Annotated[Call, Depends(requires("tenancy:write", tenants_only=True, by_unit=True))]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PRINTABLE)]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=_PRINTABLE)]
@@ -73,7 +79,15 @@ def absent() -> Any:
     return None
 
 
-def tenants_only(call: Call) -> None:
-    """Raises TenantsOnly when a partner's key asks."""
-    if call.principal.partner_id is not None:
-        raise TenantsOnly
+def check_reach(call: Call, unit_id: UUID | None, *, param: str = "business_unit_id") -> None:
+    """Refuses a business unit (None: the whole tenant) that is not within what the call is confined to.
+
+    Raises:
+        Forbidden: the whole tenant.
+        UnknownReference: a unit that the caller does not see.
+    """
+    if call.reaches(unit_id):
+        return
+    if unit_id is None:
+        raise Forbidden("this needs one of your business units", param=param)
+    raise UnknownReference("no such business unit", param=param)

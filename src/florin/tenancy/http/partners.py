@@ -18,10 +18,9 @@ from florin.tenancy.http.fields import (
     Metadata,
     Read,
     Shown,
+    TenantWrite,
     Text,
-    Write,
     absent,
-    tenants_only,
 )
 from florin.tenancy.model import Status
 from florin.tenancy.service import Tenancy
@@ -68,9 +67,8 @@ class PartnerChanges(Body):
 
 
 @router.post("", status_code=201, responses=problems(409))
-async def create_partner(call: Write, body: NewPartner) -> PartnerShown:
+async def create_partner(call: TenantWrite, body: NewPartner) -> PartnerShown:
     """Makes a partner. Give it a key with POST /v1/api-keys."""
-    tenants_only(call)
     partner = await service.create_partner(call.rooms[Tenancy], call.tenant_id, **body.given())
     return PartnerShown.model_validate(partner)
 
@@ -104,15 +102,13 @@ async def read_partner(call: Read, partner_id: PartnerId) -> PartnerShown:
 
 
 @router.patch("/{partner_id}", responses=problems(404, 409))
-async def patch_partner(call: Write, partner_id: PartnerId, body: PartnerChanges) -> PartnerShown:
+async def patch_partner(call: TenantWrite, partner_id: PartnerId, body: PartnerChanges) -> PartnerShown:
     """Changes a partner."""
-    tenants_only(call)
     partner = await service.change_partner(call.rooms[Tenancy], call.tenant_id, partner_id, body.given())
     return PartnerShown.model_validate(partner)
 
 
 @router.delete("/{partner_id}", status_code=204, responses=problems(404))
-async def delete_partner(call: Write, partner_id: PartnerId) -> None:
+async def delete_partner(call: TenantWrite, partner_id: PartnerId) -> None:
     """Deletes a partner: its keys stop; its payments, customers and events stay."""
-    tenants_only(call)
     await service.delete_partner(call.rooms[Tenancy], call.tenant_id, partner_id)

@@ -12,14 +12,13 @@ from florin.tenancy.http.fields import (
     Body,
     Email,
     Phone,
-    Read,
     ShortText,
     Shown,
+    TenantRead,
+    TenantWrite,
     Text,
     Timezone,
-    Write,
     absent,
-    tenants_only,
 )
 from florin.tenancy.model import TenantStatus, TenantType
 from florin.tenancy.service import Tenancy, change_tenant, get_tenant
@@ -73,15 +72,13 @@ class TenantChanges(Body):
 
 
 @router.get("", responses=problems())
-async def read_tenant(call: Read) -> TenantShown:
+async def read_tenant(call: TenantRead) -> TenantShown:
     """The tenant that the key belongs to."""
-    tenants_only(call)
     return TenantShown.model_validate(await get_tenant(call.rooms[Tenancy], call.tenant_id))
 
 
 @router.patch("", responses=problems())
-async def patch_tenant(call: Write, body: TenantChanges) -> TenantShown:
+async def patch_tenant(call: TenantWrite, body: TenantChanges) -> TenantShown:
     """Changes the tenant's details, in the mode of the key."""
-    tenants_only(call)
     changed = await change_tenant(call.rooms[Tenancy], call.tenant_id, body.given())
     return TenantShown.model_validate(changed)

@@ -10,7 +10,7 @@ from florin.kernel.clock import now
 from florin.kernel.dates import Day
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.http.problem import problems
-from florin.tenancy.http.fields import Read, Shown, tenants_only
+from florin.tenancy.http.fields import Shown, TenantRead
 from florin.tenancy.model import Metric
 from florin.tenancy.service import Tenancy
 from florin.tenancy.usage import get_usage
@@ -37,13 +37,12 @@ class UsageList(BaseModel):
 
 @router.get("", responses=problems())
 async def read_usage(
-    call: Read,
+    call: TenantRead,
     first: Annotated[Day | None, Query(description="First day; 30 days back if left out.")] = None,
     last: Annotated[Day | None, Query(description="Last day; today if left out.")] = None,
     metric: Annotated[Metric | None, Query()] = None,
 ) -> UsageList:
     """Daily usage between two days, both included, oldest first."""
-    tenants_only(call)
     end = last or now().date()
     start = first or max(date.min, end - timedelta(days=min(DEFAULT_DAYS, end.toordinal() - 1)))
     if not 0 <= (end - start).days < MAX_DAYS:

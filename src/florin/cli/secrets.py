@@ -95,7 +95,7 @@ def reencrypt_() -> None:
         total = Done()
         async with _everything() as (tenancy, tenants):
             database, ring = tenancy.database, tenancy.key_ring
-            due = {one: await count_due(database, ring, one) for one in tenants}
+            due = {one: await count_due(database, ring, one) for one in (None, *tenants)}
             with _progress() as progress:
                 task = progress.add_task("values", total=sum(due.values()))
                 for tenant_id in (one for one, count in due.items() if count):

@@ -14,6 +14,7 @@ def privacy_jobs(privacy: Privacy, ring: KeyRing) -> list[Job]:
     return [
         PerTenant("privacy.seal_customers", every(3600), lambda one: seal_customers(tenancy, one)),
         PerTenant("privacy.reencrypt", every(3600), lambda one: reencrypt(database, ring, one)),
+        Periodic("privacy.reencrypt_platform", every(3600), lambda: reencrypt(database, ring, None)),
         PerTenant("privacy.retention", "30 2 * * *", lambda one: run(privacy, one)),
         Periodic("privacy.events", "50 2 * * *", lambda: drop_old_events(database)),
     ]

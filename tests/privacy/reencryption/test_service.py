@@ -15,7 +15,7 @@ from florin.kernel.ids import new_id
 from florin.kernel.vault import Vault
 from florin.ledger.seals import keys as seal_keys
 from florin.privacy.reencryption import service
-from florin.privacy.reencryption.columns import RING_SEALED
+from florin.privacy.reencryption.columns import RING_SEALED, RingSealed
 from florin.tenancy.configuration import set_value, value_in_force
 from florin.tenancy.customers.service import create_customer, list_customers
 from florin.tenancy.model import SettingType
@@ -234,3 +234,24 @@ async def test_a_process_without_the_file_does_not_open_what_a_new_key_has_seale
     with pytest.raises(SealBroken):
         old.open(sealed, bound_to="x")
     assert house.ring_file.stat().st_mode & 0o077 == 0
+
+
+async def test_what_is_the_platforms_own_is_sealed_anew_too(house: House, database_urls: Urls) -> None:
+    column = RingSealed(
+        "kernel.of_the_platform", "sealed", ("id",), ("id",), lambda _, id: f"one:{id}", of_tenant=False
+    )
+    with psycopg.connect(database_urls.root) as root:
+        root.execute("CREATE TABLE kernel.of_the_platform (id text PRIMARY KEY, sealed bytea)")
+        root.execute("GRANT SELECT, UPDATE ON kernel.of_the_platform TO florin_app")
+        for id in ("a", "b", "c"):
+            sealed = house.ring.seal(id.encode(), bound_to=f"one:{id}")
+            root.execute("INSERT INTO kernel.of_the_platform VALUES (%s, %s)", (id, sealed))
+    add_key(house.ring_file)
+    database, ring = house.database, house.ring
+    assert await service.count_due(database, ring, None, columns=[column]) == 3
+    assert (await service.reencrypt(database, ring, None, columns=[column], at_a_time=2)).rows == 3
+    assert (await service.needs(database, [], columns=[column])).key_ids == {"k2"}
+    assert (await service.reencrypt(database, ring, house.tenant_id, columns=[column])).rows == 0
+    with psycopg.connect(database_urls.root) as root:
+        for id, sealed in root.execute("SELECT id, sealed FROM kernel.of_the_platform").fetchall():
+            assert ring.open(sealed, bound_to=f"one:{id}") == id.encode()

@@ -20,13 +20,16 @@ class RingSealed:
     """The columns that say what a value is bound to."""
 
     bound_to: Callable[..., str]
-    """That, of the tenant's id and the values of `bound_by`. The feature that seals says the same."""
+    """That, of the tenant's id (None: the platform's) and the values of `bound_by`, as the feature has it."""
 
     key_id: str | None = None
     """An indexed column with the id of the key that sealed; None: it is read off the value."""
 
     writer: str | None = None
     """The function that writes where the table is append-only: (tenant, keys, old, new)."""
+
+    of_tenant: bool = True
+    """False: the table is the platform's and has no tenant_id."""
 
     @property
     def name(self) -> str:

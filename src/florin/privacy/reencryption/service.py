@@ -4,17 +4,20 @@ short transactions beside all other work; when nothing needs an old key any more
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from florin.kernel.crypto import KeyRing, SealBroken
-from florin.kernel.db import Database
+from florin.kernel.db import Connection, Database
 from florin.privacy.reencryption import store
 from florin.privacy.reencryption.columns import RING_SEALED, RingSealed
 
 log = structlog.get_logger(__name__)
+
+Columns = Sequence[RingSealed]
 
 _AT_A_TIME: Final = 200
 
@@ -44,59 +47,74 @@ class Done:
     """Values that did not open: altered, moved. They are named in the log and stay as they are."""
 
 
-async def needs(database: Database, tenant_ids: Sequence[int]) -> Needs:
-    """What all these tenants need of the ring."""
+async def needs(database: Database, tenant_ids: Sequence[int], *, columns: Columns = RING_SEALED) -> Needs:
+    """What all these tenants, and the platform itself, need of the ring."""
     found = Needs()
-    for tenant_id in tenant_ids:
-        async with database.tenant(tenant_id) as connection:
-            for column in RING_SEALED:
+    for tenant_id in (None, *tenant_ids):
+        async with _context(database, tenant_id) as connection:
+            for column in _of(tenant_id, columns):
                 for key_id, count in (await store.by_key(connection, tenant_id, column)).items():
                     found.counts[column.name, key_id] += count
     return found
 
 
-async def count_due(database: Database, ring: KeyRing, tenant_id: int) -> int:
-    """How many of a tenant's values are sealed by other keys of the ring than the one that seals."""
+async def count_due(
+    database: Database, ring: KeyRing, tenant_id: int | None, *, columns: Columns = RING_SEALED
+) -> int:
+    """How many of a tenant's values (None: the platform's) other keys have sealed than the one that seals."""
     others = ring.ids[1:]
     if not others:
         return 0
-    async with database.tenant(tenant_id) as connection:
-        counts = [await store.count_under(connection, tenant_id, column, others) for column in RING_SEALED]
+    async with _context(database, tenant_id) as connection:
+        counts = [
+            await store.count_under(connection, tenant_id, column, others)
+            for column in _of(tenant_id, columns)
+        ]
     return sum(counts)
 
 
 async def reencrypt(
     database: Database,
     ring: KeyRing,
-    tenant_id: int,
+    tenant_id: int | None,
     *,
     on_progress: Callable[[int], None] = lambda rows: None,
     at_a_time: int = _AT_A_TIME,
+    columns: Columns = RING_SEALED,
 ) -> Done:
-    """Seals a tenant's values anew where other keys of the ring have sealed them.
+    """Seals a tenant's values (None: the platform's own) anew where other keys of the ring have sealed them.
 
     It looks for what is left: it may be cut short anywhere, by kill -9 too, and run again; two at once share
     the work. Nobody who reads or writes waits for more than one batch. `on_progress` hears how many rows each
     batch had.
     """
     done = Done()
-    for column in RING_SEALED:
+    for column in _of(tenant_id, columns):
         after = None
         while others := ring.ids[1:]:
-            async with database.tenant(tenant_id) as connection:
+            async with _context(database, tenant_id) as connection:
                 rows = await store.rows_under(connection, tenant_id, column, others, after, at_a_time)
                 if not rows:
                     break
                 current = ring.current
                 changes, broken = _sealed_anew(ring, column, rows)
                 written = await store.write(connection, tenant_id, column, changes) if changes else 0
-                if written:
+                if written and tenant_id is not None:
                     await store.note(connection, tenant_id, column, current, written)
             after = rows[-1].key
+            log.info("sealed_anew", column=column.name, tenant_id=tenant_id, rows=written)
             done.rows += written
             done.broken += broken
             on_progress(len(rows))
     return done
+
+
+def _context(database: Database, tenant_id: int | None) -> AbstractAsyncContextManager[Connection]:
+    return database.platform() if tenant_id is None else database.tenant(tenant_id)
+
+
+def _of(tenant_id: int | None, columns: Columns) -> list[RingSealed]:
+    return [one for one in columns if one.of_tenant is (tenant_id is not None)]
 
 
 def _sealed_anew(

@@ -69,7 +69,7 @@ def scene(florin: Florin) -> Iterator[Scene]:
     for (
         operation
     ) in WRITING:  # what is broken below is right as it stands: or breaking it would prove nothing
-        if operation.name in ("rotateApiKey", "revokeApiKey"):
+        if operation.name in ("rotateApiKey", "revokeApiKey", "eraseCustomer", "eraseUser"):
             continue
         body = ours.body(operation)
         if operation.name == "correctTransfer":  # once only: the real one would leave nothing to correct
@@ -398,7 +398,8 @@ def test_absurd_pages_are_refused_by_name(scene: Scene, operation: Operation) ->
     for limit in ("0", "-1", "101", "1.5", "ten", "", "1" * 40, "0x10", "\u0663"):
         check(scene.send(operation, params={"limit": limit}), 422, param="limit")
     wrong = ["", "-1", "1" * 40, "a\u0000", "x" * 3000]
-    if operation.name not in ("listSettings", "listTemplates"):  # whose cursors are names: any is one
+    # The cursors of these are names: any is one.
+    if operation.name not in ("listSettings", "listTemplates", "listRoles"):
         wrong += ["nonsense", unknown_id("xx")]
     for cursor in wrong:
         check(scene.send(operation, params={"starting_after": cursor}), 422, param="starting_after")

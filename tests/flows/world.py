@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -21,8 +21,16 @@ from tests.flows.conftest import Florin
 
 ID = re.compile(r"\b([a-z]{2,4})_[0-7][0-9a-hjkmnp-tv-z]{25}\b")
 Body = dict[str, Any]
-NAMES = {"key": "fraud.enabled", "code": "customer:vip", "name": "fintech"}
+NAMES = {"key": "fraud.enabled", "code": "customer:vip", "name": "fintech", "role_code": "desk"}
 """What parts of paths that are no ids hold here: a setting, a node of the chart, a template of one."""
+ONCE: dict[str, Callable[[], str]] = {
+    "code": lambda: f"c{uuid4().hex}",
+    "reference": lambda: uuid4().hex,
+    "email": lambda: f"{uuid4().hex}@shop.example",
+    "user_name": lambda: f"u{uuid4().hex[:20]}",
+    "phone": lambda: f"+2711{uuid4().int % 10_000_000:07}",
+}
+"""What may be there once only."""
 
 
 def openapi() -> dict[str, Any]:
@@ -63,10 +71,10 @@ class Operation:
 
 
 def operations() -> Iterator[Operation]:
-    """Every operation under /v1."""
+    """Every operation under /v1, but for those of PLATFORM (tests/tenancy/test_platform_http.py)."""
     for path, item in DOCUMENT["paths"].items():
         for method, told in item.items():
-            if not path.startswith("/v1/"):
+            if not path.startswith("/v1/") or path.startswith("/v1/platform/"):
                 continue
             request = told.get("requestBody", {})
             content = request.get("content", {}).get("application/json", {})
@@ -143,9 +151,9 @@ class Tenant:
         text = json.dumps(operation.example)
         ID.sub(own, text)  # the first look finds how many accounts there are
         body: Body = json.loads(ID.sub(own, text))
-        for name in ("code", "reference", "email"):  # what may be there once only
+        for name, fresh in ONCE.items():
             if isinstance(body.get(name), str):
-                body[name] = f"{uuid4().hex}@shop.example" if name == "email" else uuid4().hex
+                body[name] = fresh()
         if operation.name == "createExchange":
             body["buy"]["account"] = self.names["euros"]
         for item in body.get("transfers", ()):
@@ -202,6 +210,10 @@ def furnish(tenant: Tenant) -> Tenant:
     ids["ptnr"] = tenant.made("/v1/partners", {"name": "Shop", "email": f"{run}@shop.example"})["id"]
     ids["bu"] = tenant.made("/v1/business-units", {"name": "South", "type": "RETAIL"})["id"]
     ids["cus"] = tenant.made("/v1/customers", {"reference": run})["id"]
+    role = {"code": NAMES["role_code"], "name": "Desk", "permissions": ["refunds:read"]}
+    tenant.made("/v1/roles", role)
+    ids["user"] = tenant.made("/v1/users", {"user_name": f"u{run}"})["id"]
+    ids["asg"] = tenant.made("/v1/assignments", {"user_id": ids["user"], "role": "viewer"})["id"]
     ids["key"] = tenant.made("/v1/api-keys", {"name": "k", "scopes": ["events:read"]})["id"]
     held = tenant.made("/v1/customers", {"reference": f"{run}-held", "name": "Held"})["id"]
     ids["lgh"] = tenant.made("/v1/legal-holds", {"customer_id": held, "reason": "dispute"})["id"]

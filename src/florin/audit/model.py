@@ -9,7 +9,14 @@ from uuid import UUID
 
 Row = Mapping[str, Any]
 
-PREFIXES: Final[dict[str, str]] = {"account": "acct", "limit": "lim", "legal_hold": "lgh"}
+PREFIXES: Final[dict[str, str]] = {
+    "account": "acct",
+    "limit": "lim",
+    "user": "user",
+    "role": "role",
+    "assignment": "asg",
+    "legal_hold": "lgh",
+}
 """By type of entity: the prefix under which the API shows its UUID. Other ids are shown as they are."""
 
 

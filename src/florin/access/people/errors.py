@@ -65,7 +65,7 @@ class UserStateConflict(Conflict):
 
 
 class LastAdministrator(Conflict):
-    """This would leave the tenant without a tenant administrator: assign another first."""
+    """This would leave the tenant without an administrator: assign another first."""
 
     code = "last_administrator"
 

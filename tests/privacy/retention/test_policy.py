@@ -16,12 +16,10 @@ def test_the_defaults_are_the_seeds() -> None:
     assert of_settings({}, FLOOR) == Retention(7, 10, 3, 0)
 
 
-NUMBERS = st.one_of(
-    st.integers().map(Decimal), st.sampled_from([Decimal(one) for one in ("NaN", "sNaN", "-Infinity", "0.5")])
-)
+NUMBERS = [Decimal(one) for one in ("-5", "0", "1", "4", "99", "1e30", "0.5", "NaN", "sNaN", "-Infinity")]
 
 
-@given(st.dictionaries(st.sampled_from(FIELDS), st.one_of(NUMBERS, st.text(max_size=5), st.none())))
+@given(st.dictionaries(st.sampled_from(FIELDS), st.sampled_from([*NUMBERS, None, True, "7"])))
 def test_whatever_the_settings_say_nothing_goes_sooner_than_the_platform_allows(
     values: dict[str, Any],
 ) -> None:

@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from florin.app.rooms import key_ring
 from florin.kernel.clock import now
+from florin.kernel.crypto import BadKeyRing
 from florin.kernel.database_urls import DatabaseUrls
 from florin.kernel.db import Database
 from florin.kernel.notify import Notifier
@@ -68,7 +69,10 @@ async def _secrets(settings: Settings, urls: DatabaseUrls, pending: int) -> list
     """Whether the ring opens what is sealed, and what has still to be sealed."""
     if pending:
         return []
-    ring = key_ring(settings)
+    try:
+        ring = key_ring(settings)
+    except BadKeyRing as error:
+        return [Finding("the key ring is one", False, str(error), "without it nothing that is sealed opens")]
     async with Database(urls.app, size=2) as database:
         tenancy = Tenancy(database, Notifier(database), ring, Vault(database, ring))
         tenants = await tenant_ids(tenancy)

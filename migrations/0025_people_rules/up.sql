@@ -73,17 +73,3 @@ CREATE INDEX assignments_by_built_in ON access.assignments (tenant_id, built_in)
     WHERE built_in IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX assignments_by_unit ON access.assignments (tenant_id, business_unit_id)
     WHERE business_unit_id IS NOT NULL AND ended_at IS NULL;
-
--- Where a user has roles at an instant: business units, and null for the whole tenant. Empty: nowhere.
-CREATE FUNCTION access.homes_of(p_tenant integer, p_user uuid, p_at timestamptz) RETURNS uuid[]
-LANGUAGE plpgsql STABLE
-AS $$
-BEGIN
-    RETURN coalesce((
-        SELECT array_agg(DISTINCT a.business_unit_id)
-        FROM access.assignments a
-        WHERE a.tenant_id = p_tenant AND a.user_id = p_user AND a.ended_at IS NULL
-          AND (a.expires_at IS NULL OR a.expires_at > p_at)), '{}');
-END
-$$;
-GRANT EXECUTE ON FUNCTION access.homes_of(integer, uuid, timestamptz) TO florin_app;

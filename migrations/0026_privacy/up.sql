@@ -6,7 +6,7 @@ GRANT USAGE ON SCHEMA privacy TO florin_app, florin_readonly;
 -- Which key of the ring sealed a value: its id stands in front, after one byte of its length (florin.kernel.crypto).
 CREATE FUNCTION kernel.sealed_under(p_sealed bytea) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN encode(substring(p_sealed FROM 2 FOR get_byte(p_sealed, 0)), 'escape');
+RETURN CASE WHEN length(p_sealed) > 0 THEN encode(substring(p_sealed FROM 2 FOR get_byte(p_sealed, 0)), 'escape') END;
 GRANT EXECUTE ON FUNCTION kernel.sealed_under(bytea) TO florin_app;
 
 -- There may be millions of people: what a new key has yet to wrap is found by an index. A column, since a function in

@@ -102,7 +102,7 @@ async def test_only_the_tenant_itself_erases_and_only_with_the_permission(
         ("POST", "legal-holds/lgh_01h455vb4pex5vsknk084sn02q/release", REASON, 404, None),
         ("POST", "customers/cus_01h455vb4pex5vsknk084sn02q/erase", {}, 422, "reason"),
         ("POST", "customers/cus_01h455vb4pex5vsknk084sn02q/erase", {"reason": "  "}, 422, "reason"),
-        ("POST", "legal-holds", {"reason": "nobody"}, 422, None),
+        ("POST", "legal-holds", {"reason": "nobody"}, 422, "customer_id"),
         ("PUT", "retention", {"transactions_years": 4}, 422, "transactions_years"),
         ("PUT", "retention", {"audit_years": 101}, 422, "audit_years"),
         ("PUT", "retention", {"audit_years": 2.5}, 422, "audit_years"),

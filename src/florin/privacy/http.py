@@ -5,8 +5,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from florin.kernel.errors import InvalidRequest
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import CustomerId, LegalHoldId, PersonId, UserId
@@ -56,11 +57,14 @@ class NewLegalHold(_Body):
     user_id: UserId | None = None
     reason: Reason = Field(examples=["dispute 4711"])
 
-    @model_validator(mode="after")
-    def _one(self) -> "NewLegalHold":
-        if (self.customer_id is None) == (self.user_id is None):
-            raise ValueError("name one of customer_id and user_id")
-        return self
+    def subject(self) -> tuple[Kind, UUID]:
+        """Whom it is about. Raises InvalidRequest unless it is one."""
+        if self.user_id is None and self.customer_id is not None:
+            return Kind.CUSTOMER, self.customer_id
+        if self.user_id is not None and self.customer_id is None:
+            return Kind.USER, self.user_id
+        param = "customer_id" if self.user_id is None else "user_id"
+        raise InvalidRequest(f"{param}: name one of customer_id and user_id", param=param)
 
 
 class LegalHoldShown(BaseModel):
@@ -124,8 +128,7 @@ async def erase_user(call: Erase, user_id: UserId, body: PrivacyReason) -> Erase
 @router.post("/legal-holds", status_code=201, tags=["Privacy"], responses=problems(404, 409))
 async def create_legal_hold(call: Erase, body: NewLegalHold) -> LegalHoldShown:
     """Forbids that a person is erased, on request or by age, until the hold is released."""
-    kind, id = (Kind.USER, body.user_id) if body.user_id else (Kind.CUSTOMER, body.customer_id)
-    assert id is not None
+    kind, id = body.subject()
     hold = await erasure.place_hold(
         call.rooms[Privacy], call.tenant_id, kind, id, reason=body.reason, by=call.principal.name
     )

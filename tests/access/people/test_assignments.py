@@ -16,6 +16,7 @@ from florin.access.people.errors import (
     UserStateConflict,
 )
 from florin.access.people.model import Assignment, Grant
+from florin.access.people.roles import create_role
 from florin.access.people.room import People
 from florin.access.people.users import delete_user
 from florin.kernel.clock import now
@@ -99,6 +100,26 @@ async def test_nobody_gives_what_he_does_not_have_there(
         with pytest.raises(BeyondOwnPermissions):
             await assign(people, tenant_id, target.id, Grant(role), by=by)
     assert await assign(people, tenant_id, target.id, Grant("viewer", south), by=by)
+
+
+async def test_whoever_changes_a_role_while_it_is_given_waits_for_nobody_who_waits_for_him(
+    people: People, tenant_id: int, user: MakeUser
+) -> None:
+    """Both lock the role, and with what they write the end of the audit log: in this order."""
+    await create_role(
+        people, tenant_id, code="desk", name="x", description="", permissions=["refunds:read"], by=OPERATOR
+    )
+    target = await user()
+    async with people.database.tenant(tenant_id) as connection:
+        await connection.execute("SELECT FROM access.roles WHERE code = 'desk' FOR NO KEY UPDATE")
+        waiting = [
+            asyncio.ensure_future(user(Grant("desk"))),
+            asyncio.ensure_future(assign(people, tenant_id, target.id, Grant("desk"), by=OPERATOR)),
+        ]
+        await asyncio.sleep(0.2)
+        await connection.execute("UPDATE access.roles SET name = 'y' WHERE code = 'desk'")
+    await asyncio.gather(*waiting)
+    assert len(await list_assignments(people, tenant_id, by=OPERATOR, role="desk")) == 2
 
 
 async def test_nobody_assigns_to_himself(people: People, tenant_id: int, user: MakeUser) -> None:

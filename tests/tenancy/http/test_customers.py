@@ -78,9 +78,10 @@ async def test_bad_input_is_refused_with_its_field(api: Api, path: str, body: ob
 async def test_a_search_goes_on_where_the_page_ended(api: Api) -> None:
     for number in range(3):
         await api("POST", "customers", {"reference": f"R{number}", "email": "one@shop.example"})
-    first = (await api("POST", "customers/search", {"email": "one@shop.example", "limit": 2})).json()
+    body = {"email": "one@shop.example"}
+    first = (await api("POST", "customers/search", body, limit="2")).json()
     assert first["has_more"]
-    body = {"email": "one@shop.example", "limit": 2, "starting_after": first["data"][-1]["id"]}
-    rest = (await api("POST", "customers/search", body)).json()
+    after = first["data"][-1]["id"]
+    rest = (await api("POST", "customers/search", body, limit="2", starting_after=after)).json()
     assert [one["reference"] for one in (*first["data"], *rest["data"])] == ["R2", "R1", "R0"]
     assert not rest["has_more"]

@@ -16,6 +16,7 @@ from florin.access.people.model import (
     TENANT_ADMIN,
     Assignment,
     Grant,
+    Role,
     User,
     UserStatus,
 )
@@ -48,12 +49,14 @@ async def assign(people: People, tenant_id: int, user_id: UUID, grant: Grant, *,
             user = await store.user(connection, people.vault, tenant_id, user_id, at, lock=True)
             if user is None or not policy.sees(by, user):
                 raise UnknownReference("no such user", param="user_id")
-            made = await give(connection, tenant_id, user, grant, facts, by=by, at=at)
+            role = await check_grant(connection, tenant_id, user, grant, facts, by=by, at=at)
+            await store.end_expired(connection, tenant_id, user.id, at)
+            made = await write_grant(connection, tenant_id, user, grant, role, by=by, at=at)
     people.changed(tenant_id)
     return made
 
 
-async def give(
+async def check_grant(
     connection: Connection,
     tenant_id: int,
     user: User,
@@ -63,8 +66,11 @@ async def give(
     by: Actor,
     at: datetime,
     within: str = "",
-) -> Assignment:
-    """Gives a locked user a role, in the caller's transaction; refuses as `assign` does.
+) -> Role:
+    """The role to be given, if it may be; refuses as `assign` does.
+
+    It and the business unit stay what they are until the transaction ends. Call it before anything is
+    written: a write locks the end of the audit log, and whoever changes a role has locked the role before.
 
     `within`: the field of the request that holds the grant, such as `assignments[0].`.
     """
@@ -77,7 +83,24 @@ async def give(
     if role is None or (role.platform and not facts.platform):
         raise UnknownReference("no such role", param=f"{within}role")
     policy.check_gives(by, role.permissions, grant.business_unit_id, param=f"{within}role")
-    await store.end_expired(connection, tenant_id, user.id, at)
+    if grant.business_unit_id is not None and not await store.keep_unit(
+        connection, tenant_id, grant.business_unit_id
+    ):
+        raise UnknownReference("no such business unit", param=f"{within}business_unit_id")
+    return role
+
+
+async def write_grant(
+    connection: Connection,
+    tenant_id: int,
+    user: User,
+    grant: Grant,
+    role: Role,
+    *,
+    by: Actor,
+    at: datetime,
+) -> Assignment:
+    """Gives a locked user a role that `check_grant` has let pass."""
     made = Assignment(
         id=new_id(),
         user_id=user.id,

@@ -1,4 +1,6 @@
--- Columns stand in the order of the dataclasses' fields in model.py. `at` decides which assignments are in force.
+-- Columns stand in the order of the dataclasses' fields in model.py. `at` decides which assignments are in force; the last
+-- column of a user is where he has such: business units, and null for the whole tenant.
+-- ANY (ARRAY(...)) where a filter may be left out: under OR an IN would be asked of every user of the tenant.
 
 -- name: country(tenant_id)^
 -- The country whose national numbers are meant, and whether this is the live twin.
@@ -18,14 +20,18 @@ VALUES (:tenant_id, :id, :person_id, :partner_id, 'INVITED', :user_name, :name_s
 -- One user, deleted ones too.
 SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.name_sealed, u.email_sealed, u.phone_sealed,
        u.email_verified_at, u.phone_verified_at, u.created_at, u.created_by, u.updated_at, u.deleted_at,
-       access.homes_of(:tenant_id, u.id, :at)
+       (SELECT array_agg(DISTINCT h.business_unit_id) FROM access.assignments h
+        WHERE h.tenant_id = :tenant_id AND h.user_id = u.id AND h.ended_at IS NULL
+          AND (h.expires_at IS NULL OR h.expires_at > :at))
 FROM access.users u WHERE u.tenant_id = :tenant_id AND u.id = :id;
 
 -- name: lock_user(tenant_id, id, at)^
 -- The same, locked until the transaction ends.
 SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.name_sealed, u.email_sealed, u.phone_sealed,
        u.email_verified_at, u.phone_verified_at, u.created_at, u.created_by, u.updated_at, u.deleted_at,
-       access.homes_of(:tenant_id, u.id, :at)
+       (SELECT array_agg(DISTINCT h.business_unit_id) FROM access.assignments h
+        WHERE h.tenant_id = :tenant_id AND h.user_id = u.id AND h.ended_at IS NULL
+          AND (h.expires_at IS NULL OR h.expires_at > :at))
 FROM access.users u WHERE u.tenant_id = :tenant_id AND u.id = :id
 FOR NO KEY UPDATE;
 
@@ -34,29 +40,37 @@ FOR NO KEY UPDATE;
 -- these units and nowhere else.
 SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.name_sealed, u.email_sealed, u.phone_sealed,
        u.email_verified_at, u.phone_verified_at, u.created_at, u.created_by, u.updated_at, u.deleted_at,
-       access.homes_of(:tenant_id, u.id, :at)
+       (SELECT array_agg(DISTINCT h.business_unit_id) FROM access.assignments h
+        WHERE h.tenant_id = :tenant_id AND h.user_id = u.id AND h.ended_at IS NULL
+          AND (h.expires_at IS NULL OR h.expires_at > :at))
 FROM access.users u
 WHERE u.tenant_id = :tenant_id AND (:after::uuid IS NULL OR u.id < :after)
   AND CASE WHEN :status::text IS NULL THEN u.status <> 'DELETED' ELSE u.status = :status END
   AND (:partner_id::uuid IS NULL OR u.partner_id = :partner_id)
-  AND ((:built_in::text IS NULL AND :role_id::uuid IS NULL AND :business_unit_id::uuid IS NULL) OR u.id IN (
+  AND ((:built_in::text IS NULL AND :role_id::uuid IS NULL AND :business_unit_id::uuid IS NULL) OR u.id = ANY (ARRAY(
       SELECT a.user_id FROM access.assignments a
       WHERE a.tenant_id = :tenant_id AND a.ended_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > :at)
         AND (:built_in::text IS NULL OR a.built_in = :built_in)
         AND (:role_id::uuid IS NULL OR a.role_id = :role_id)
-        AND (:business_unit_id::uuid IS NULL OR a.business_unit_id = :business_unit_id)))
-  AND (:units::uuid[] IS NULL OR (
-      u.id IN (SELECT a.user_id FROM access.assignments a
-               WHERE a.tenant_id = :tenant_id AND a.ended_at IS NULL AND a.business_unit_id = ANY (:units::uuid[])
-                 AND (a.expires_at IS NULL OR a.expires_at > :at))
-      AND access.homes_of(:tenant_id, u.id, :at) <@ :units::uuid[]))
+        AND (:business_unit_id::uuid IS NULL OR a.business_unit_id = :business_unit_id))))
+  AND (:units::uuid[] IS NULL OR u.id = ANY (ARRAY(
+      SELECT a.user_id FROM access.assignments a
+      WHERE a.tenant_id = :tenant_id AND a.ended_at IS NULL AND a.business_unit_id = ANY (:units::uuid[])
+        AND (a.expires_at IS NULL OR a.expires_at > :at)
+        AND NOT EXISTS (
+            SELECT FROM access.assignments o
+            WHERE o.tenant_id = :tenant_id AND o.user_id = a.user_id AND o.ended_at IS NULL
+              AND (o.expires_at IS NULL OR o.expires_at > :at)
+              AND (o.business_unit_id IS NULL OR o.business_unit_id <> ALL (:units::uuid[]))))))
 ORDER BY u.id DESC LIMIT :count;
 
 -- name: users_named(tenant_id, user_name, email_index, phone_index, at)
 -- The user of this user name, this address or this number: whichever of the three is not null.
 SELECT u.id, u.person_id, u.partner_id, u.status, u.user_name, u.name_sealed, u.email_sealed, u.phone_sealed,
        u.email_verified_at, u.phone_verified_at, u.created_at, u.created_by, u.updated_at, u.deleted_at,
-       access.homes_of(:tenant_id, u.id, :at)
+       (SELECT array_agg(DISTINCT h.business_unit_id) FROM access.assignments h
+        WHERE h.tenant_id = :tenant_id AND h.user_id = u.id AND h.ended_at IS NULL
+          AND (h.expires_at IS NULL OR h.expires_at > :at))
 FROM access.users u
 WHERE u.tenant_id = :tenant_id AND u.deleted_at IS NULL
   AND (:user_name::text IS NULL OR u.user_name = :user_name)
@@ -131,6 +145,11 @@ SELECT count(*) FROM access.assignments a
 WHERE a.tenant_id = :tenant_id AND a.role_id = :role_id AND a.ended_at IS NULL
   AND (a.expires_at IS NULL OR a.expires_at > :at);
 
+-- name: keep_unit(tenant_id, id)^
+-- Keeps a business unit from being moved until the transaction ends: as the foreign key would, but before
+-- the end of the audit log is locked.
+SELECT id FROM tenancy.business_units WHERE tenant_id = :tenant_id AND id = :id FOR KEY SHARE;
+
 -- name: insert_assignment(tenant_id, id, user_id, built_in, role_id, business_unit_id, expires_at, now, assigned_by)!
 -- Gives a role.
 INSERT INTO access.assignments
@@ -161,8 +180,15 @@ WHERE a.tenant_id = :tenant_id AND (:after::uuid IS NULL OR a.id < :after)
       WHERE u.tenant_id = :tenant_id AND u.id = a.user_id AND u.partner_id = :partner_id))
   AND (:units::uuid[] IS NULL OR (
       a.business_unit_id = ANY (:units::uuid[])
-      AND access.homes_of(:tenant_id, a.user_id, :at) <> '{}'
-      AND access.homes_of(:tenant_id, a.user_id, :at) <@ :units::uuid[]))
+      AND EXISTS (
+          SELECT FROM access.assignments i
+          WHERE i.tenant_id = :tenant_id AND i.user_id = a.user_id AND i.ended_at IS NULL
+            AND (i.expires_at IS NULL OR i.expires_at > :at))
+      AND NOT EXISTS (
+          SELECT FROM access.assignments o
+          WHERE o.tenant_id = :tenant_id AND o.user_id = a.user_id AND o.ended_at IS NULL
+            AND (o.expires_at IS NULL OR o.expires_at > :at)
+            AND (o.business_unit_id IS NULL OR o.business_unit_id <> ALL (:units::uuid[])))))
 ORDER BY a.id DESC LIMIT :count;
 
 -- name: held(tenant_id, user_id, at)

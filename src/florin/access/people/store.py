@@ -306,6 +306,11 @@ async def end_expired(connection: Connection, tenant_id: int, user_id: UUID, at:
     await _queries.end_expired(connection, tenant_id=tenant_id, user_id=user_id, now=at)
 
 
+async def keep_unit(connection: Connection, tenant_id: int, unit_id: UUID) -> bool:
+    """Keeps a business unit where it is until the transaction ends. False: there is none."""
+    return await _queries.keep_unit(connection, tenant_id=tenant_id, id=unit_id) is not None
+
+
 class Administrator(NamedTuple):
     """An assignment that makes a tenant administrator."""
 
@@ -378,5 +383,5 @@ def _user(row: Sequence[Any], person: Person | None) -> User:
         created_by=created_by,
         updated_at=updated_at,
         deleted_at=deleted_at,
-        homes=tuple(homes),
+        homes=tuple(homes or ()),
     )

@@ -1,6 +1,7 @@
 """Use cases of users. Each is one transaction and names the locks that it takes.
 
-Lock order: the tenant, then the user, then a role.
+Lock order: the tenant, the user, roles and business units; last, with the first write, the end of the
+audit log.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,13 @@ from typing import Final
 from uuid import UUID
 
 from florin.access.people import policy, store
-from florin.access.people.assignments import facts_of, give, keep_administrator, managed_user
+from florin.access.people.assignments import (
+    check_grant,
+    facts_of,
+    keep_administrator,
+    managed_user,
+    write_grant,
+)
 from florin.access.people.errors import NothingToSignInWith, RoleNotFound, UserStateConflict
 from florin.access.people.model import Grant, Names, User, UserStatus
 from florin.access.people.policy import Actor
@@ -71,10 +78,15 @@ async def create_user(
                 deleted_at=None,
                 homes=(),
             )
+            roles = [
+                await check_grant(
+                    connection, tenant_id, user, grant, facts, by=by, at=at, within=f"assignments[{number}]."
+                )
+                for number, grant in enumerate(grants)
+            ]
             await store.insert_user(connection, tenant_id, user, person, keys)
-            for number, grant in enumerate(grants):
-                field = f"assignments[{number}]."
-                await give(connection, tenant_id, user, grant, facts, by=by, at=at, within=field)
+            for grant, role in zip(grants, roles, strict=True):
+                await write_grant(connection, tenant_id, user, grant, role, by=by, at=at)
     return replace(user, homes=tuple({grant.business_unit_id for grant in grants}))
 
 

@@ -78,7 +78,7 @@ async def place_hold(
         PersonErased: there is nothing left to hold.
     """
     async with privacy.database.tenant(tenant_id) as connection:
-        subject = await _locked(connection, tenant_id, kind, id)
+        subject = await _locked(connection, tenant_id, kind, id, param=f"{kind}_id")
         if subject.erased_at is not None:
             raise PersonErased
         person_id = subject.person_id
@@ -140,8 +140,11 @@ async def _keep_administrator(connection: Connection, tenant_id: int, user_id: U
     await keep_administrator(connection, tenant_id, facts, at, losing=lambda one: one.user_id == user_id)
 
 
-async def _locked(connection: Connection, tenant_id: int, kind: Kind, id: UUID) -> Subject:
+async def _locked(
+    connection: Connection, tenant_id: int, kind: Kind, id: UUID, *, param: str | None = None
+) -> Subject:
     subject = await store.lock_subject(connection, tenant_id, kind, id)
     if subject is None:
-        raise CustomerNotFound if kind is Kind.CUSTOMER else UserNotFound
+        missing = CustomerNotFound if kind is Kind.CUSTOMER else UserNotFound
+        raise missing(param=param)
     return subject

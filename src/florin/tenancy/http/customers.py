@@ -18,6 +18,7 @@ from florin.tenancy.service import Tenancy
 router = APIRouter(prefix="/v1/customers", tags=["Customers"])
 
 Read = Annotated[Call, Depends(requires("tenancy:read", by_unit=True))]
+Look = Annotated[Call, Depends(requires("tenancy:read", by_unit=True, privileged=True))]
 Write = Annotated[Call, Depends(requires("tenancy:write", by_unit=True))]
 
 AccountNumber = Annotated[
@@ -94,8 +95,6 @@ class CustomerSearch(Body):
     email: Email | None = None
     phone: Phone | None = None
     account_number: AccountNumber | None = None
-    limit: Limit = DEFAULT_LIMIT
-    starting_after: CustomerId | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "CustomerSearch":
@@ -153,7 +152,12 @@ async def list_customers(
 
 
 @router.post("/search", responses=problems())
-async def search_customers(call: Read, body: CustomerSearch) -> Page[CustomerShown]:
+async def search_customers(
+    call: Look,
+    body: CustomerSearch,
+    limit: Annotated[Limit, Query()] = DEFAULT_LIMIT,
+    starting_after: Annotated[CustomerId | None, Query()] = None,
+) -> Page[CustomerShown]:
     """Customers of one e-mail address, telephone or account number, newest first. The value is not kept, and
     stands in no address line: what is compared is its keyed digest.
     """
@@ -163,10 +167,10 @@ async def search_customers(call: Read, body: CustomerSearch) -> Page[CustomerSho
         body.wanted,
         partner_id=call.principal.partner_id,
         units=call.units,
-        after=body.starting_after,
-        count=body.limit + 1,
+        after=starting_after,
+        count=limit + 1,
     )
-    return page(customers, body.limit, lambda one: render(call, one))
+    return page(customers, limit, lambda one: render(call, one))
 
 
 @router.get("/{customer_id}", responses=problems(404))

@@ -18,6 +18,7 @@ from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate
 from florin.kernel.notify import Notifier
 from florin.kernel.settings import Settings
+from florin.kernel.vault import Vault
 from florin.tenancy import http as tenancy_http
 from florin.tenancy.model import Partner, Tenant, TenantDetails, TenantType
 from florin.tenancy.service import Tenancy, create_partner, create_tenant
@@ -52,7 +53,8 @@ async def database(database_urls: Urls) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def tenancy(database: Database) -> Tenancy:
-    return Tenancy(database, Notifier(database), KeyRing({"k1": bytes(32)}))
+    ring = KeyRing({"k1": bytes(32)})
+    return Tenancy(database, Notifier(database), ring, Vault(database, ring))
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from florin.ledger.seals.service import Seals
 from florin.ledger.service import Ledger, expire_holds
 from florin.payments.recovery import recover
 from florin.payments.room import Payments
+from florin.privacy.jobs import privacy_jobs
+from florin.privacy.room import Privacy
 from florin.tenancy.jobs import measure_usage
 from florin.tenancy.service import Tenancy
 from florin.webhooks import store as webhook_store
@@ -47,6 +49,7 @@ def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
             lambda: archive_due(rooms[Database], rooms[Settings].ledger_months_kept),
         ),
         Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
+        *privacy_jobs(rooms[Privacy], rooms[KeyRing]),
         Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
         PerTenant(
             "access.tell_endings", every(3600), lambda tenant_id: tell_endings(rooms[Access], tenant_id)

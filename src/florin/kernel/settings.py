@@ -116,11 +116,22 @@ class Settings(BaseSettings):
     ledger_months_kept: int = Field(24, ge=0, le=1200)
     """Whole months of transfers and entries, before the present one, that stay out of the archive. 0: all."""
 
+    retention_least_personal_years: int = Field(1, ge=1, le=100)
+    retention_least_transactions_years: int = Field(5, ge=5, le=100)
+    retention_least_audit_years: int = Field(1, ge=1, le=100)
+    """What tenants may go down to with their own rules of retention."""
+
     log_level: str = "info"
     log_format: str = Field("console", pattern="^(console|json)$")
 
+    log_file: Path | None = None
+    """Where the log of every process also goes, appended. Unset: to standard error only."""
+
     key_ring: SecretStr | None = None
-    """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring` in `data_dir`."""
+    """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring_file`."""
+
+    key_ring_file: Path | None = None
+    """A file of mode 600 with such pairs, one a line. Unset: `key_ring` in `data_dir`, made when missing."""
 
     sandbox_url: str | None = None
     """Where the sandbox provider answers. Unset: in this process."""

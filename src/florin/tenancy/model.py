@@ -153,21 +153,6 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
-    """Who pays. `reference` is what the caller knows them by, unique among its partner's."""
-
-    id: UUID
-    partner_id: UUID | None
-    business_unit_id: UUID | None
-    reference: str
-    name: str | None
-    email: str | None
-    metadata: dict[str, str]
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Setting:
     """A value and the instant from which it holds. `value` None: withdrawn, or sealed and not opened."""
 

@@ -134,45 +134,6 @@ SET name = :name, email = :email, status = :status, metadata = :metadata, limit_
     limit_per_hour = :limit_per_hour, limit_per_day = :limit_per_day, deleted_at = :deleted_at, updated_at = :now
 WHERE tenant_id = :tenant_id AND id = :id;
 
--- name: insert_customer(tenant_id, id, partner_id, business_unit_id, reference, name, email, metadata, now)!
--- A new customer.
-INSERT INTO tenancy.customers
-    (tenant_id, id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at)
-VALUES (:tenant_id, :id, :partner_id, :business_unit_id, :reference, :name, :email, :metadata, :now, :now);
-
--- name: customer(tenant_id, id, partner_id, units)^
--- One customer; with `partner_id`, only if it is that partner's, with `units`, only if it is of one of these.
-SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
-FROM tenancy.customers
-WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
-  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]));
-
--- name: lock_customer(tenant_id, id, partner_id, units)^
--- The same, locked until the transaction ends.
-SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
-FROM tenancy.customers
-WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
-  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]))
-FOR NO KEY UPDATE;
-
--- name: customers(tenant_id, partner_id, business_unit_id, reference, units, after, count)
--- Customers, newest first, by partner, unit or reference; `units`: of these only.
-SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
-FROM tenancy.customers
-WHERE tenant_id = :tenant_id AND (:after::uuid IS NULL OR id < :after)
-  AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
-  AND (:business_unit_id::uuid IS NULL OR business_unit_id = :business_unit_id)
-  AND (:reference::text IS NULL OR reference = :reference)
-  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]))
-ORDER BY id DESC LIMIT :count;
-
--- name: update_customer(tenant_id, id, business_unit_id, reference, name, email, metadata, now)!
--- Changes a locked customer.
-UPDATE tenancy.customers
-SET business_unit_id = :business_unit_id, reference = :reference, name = :name, email = :email,
-    metadata = :metadata, updated_at = :now
-WHERE tenant_id = :tenant_id AND id = :id;
-
 -- name: insert_setting(tenant_id, id, business_unit_id, key, effective_from, type, value, sealed, now, created_by)!
 -- A value and the instant from which it holds.
 INSERT INTO tenancy.configuration

@@ -18,6 +18,7 @@ from florin.access.tokens import http as tokens_http
 from florin.access.tokens import well_known
 from florin.access.tokens.callers import TokenCallers
 from florin.access.tokens.rooms import open_tokens
+from florin.audit.reads import open_witness
 from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -116,6 +117,7 @@ def http(here: Process, tenancy: Tenancy) -> httpx.AsyncClient:
     rooms = Rooms()
     for room in (tenancy, here.access, here.keys, here.sessions, here.callers):
         rooms.add(room)
+    rooms.add(open_witness(here.access.database))
     app.state.rooms = rooms
     gate = Gate(
         app,

@@ -90,7 +90,11 @@ ORDER BY id DESC LIMIT :count;
 -- name: user(tenant_id, user_id, now)^
 -- A user's partner, what he may do in the whole tenant, and where he has roles; null among them: in the
 -- whole tenant.
-SELECT u.partner_id, p.permissions, access.homes_of(:tenant_id, :user_id, :now)
+SELECT u.partner_id, p.permissions, coalesce((
+           SELECT array_agg(DISTINCT a.business_unit_id)
+           FROM access.assignments a
+           WHERE a.tenant_id = :tenant_id AND a.user_id = :user_id AND a.ended_at IS NULL
+             AND (a.expires_at IS NULL OR a.expires_at > :now)), '{}')
 FROM access.users u
 LEFT JOIN access.permissions_of(:tenant_id, ARRAY[:user_id]::uuid[]) p ON p.user_id = u.id
 WHERE u.tenant_id = :tenant_id AND u.id = :user_id AND u.deleted_at IS NULL;

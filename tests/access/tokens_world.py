@@ -125,6 +125,7 @@ def http(here: Process, tenancy: Tenancy) -> httpx.AsyncClient:
         here.callers,
     ):
         rooms.add(room)
+    rooms.add(open_witness(here.access.database))
     app.state.rooms = rooms
     gate = Gate(
         app,

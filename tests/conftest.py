@@ -1,8 +1,13 @@
-"""One real PostgreSQL for the whole run; each test module gets a database of its own."""
+"""One real PostgreSQL for the whole run; each test module gets a database of its own.
 
+All that this process and those that it starts log goes to one file too, which is searched at the end for
+what no log may hold (tests/planted.py): a finding fails the run.
+"""
+
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +18,9 @@ import pytest
 from florin.kernel.database_urls import DatabaseUrls, embedded_urls
 from florin.kernel.embedded import EmbeddedServer
 from florin.kernel.embedded.cluster import EXTENSIONS
+from florin.kernel.log import configure_logging
 from florin.kernel.migrations import migrate
+from tests.planted import findings
 
 TEMPLATE = "florin_template"
 
@@ -23,6 +30,34 @@ class AllDatabaseUrls(DatabaseUrls):
     """Also the superuser's, for what no role of Florin's may do."""
 
     root: str = field(repr=False)
+
+
+def pytest_configure() -> None:
+    """Everything logs into the run's file, from the first import on."""
+    directory = tempfile.mkdtemp(prefix="florin-test-log-")
+    os.environ["FLORIN_LOG_FILE"] = f"{directory}/run.log"
+    configure_logging("debug", "json", file=Path(os.environ["FLORIN_LOG_FILE"]))
+
+
+@pytest.fixture(scope="session")
+def run_log() -> Path:
+    """The file into which everything logs."""
+    return Path(os.environ["FLORIN_LOG_FILE"])
+
+
+@pytest.fixture
+def logged(run_log: Path) -> Callable[[], str]:
+    """Tells all that has been logged so far."""
+    return run_log.read_text
+
+
+@pytest.fixture(scope="session", autouse=True)
+def searched_log(run_log: Path) -> Iterator[None]:
+    """At the end of the run: nothing that no log may hold is in its log."""
+    yield
+    found = findings(run_log.read_text(errors="replace"))
+    assert not found, "the log of this run holds what no log may hold:\n" + "\n".join(found)
+    shutil.rmtree(run_log.parent)
 
 
 @pytest.fixture(scope="session")

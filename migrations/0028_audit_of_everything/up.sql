@@ -323,7 +323,7 @@ BEGIN
         ('tenancy.customers',      'customer',       'id',        NULL,                      true,  '{name,email,metadata,updated_at,name_index,email_index,phone_index}'),
         ('tenancy.configuration',  'setting',        'key',       NULL,                      true,  '{sealed}'),
         ('access.api_keys',        'api_key',        'id',        NULL,                      true,  '{digest,last_used_at}'),
-        ('access.sessions',        'session',        'id',        '{ended_at,ended_reason}', false, '{last_used_at}'),
+        ('access.sessions',        'session',        'id',        '{ended_at,ended_reason}', false, '{last_used_at,address,user_agent}'),
         ('webhooks.endpoints',     'endpoint',       'id',        NULL,                      true,  '{failing_since,paused_until,updated_at}'),
         ('webhooks.secrets',       'webhook_secret', 'id',        NULL,                      true,  '{sealed}'),
         ('ledger.imports',         'import',         'id',        '{status}',                true,  '{rows_total,rows_done,rows_refused,updated_at}'),

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from florin.access.model import Presented, parse
 from florin.kernel.clock import now
 from florin.kernel.db import Connection, Database
 from tests.tenancy.conftest import (
@@ -67,3 +68,10 @@ async def counting(database_urls: Urls) -> AsyncIterator[CountingDatabase]:
 
 def bearer(secret: str) -> dict[bytes, bytes]:
     return {b"authorization": b"Bearer " + secret.encode()}
+
+
+def presented(secret: str) -> Presented:
+    """What a well-formed key says of itself."""
+    found = parse(secret)
+    assert found is not None
+    return found

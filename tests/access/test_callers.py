@@ -18,15 +18,20 @@ from florin.kernel.notify import Listener, Notifier
 from florin.tenancy.model import Status, Tenant, TenantStatus
 from florin.tenancy.service import Tenancy, change_partner, create_partner, delete_partner, set_status
 
-from .conftest import Clock, CountingDatabase, Urls, bearer
+from .conftest import Clock, CountingDatabase, Urls, bearer, presented
 
 Twins = tuple[Tenant, Tenant]
 
 
-async def refusal_of(callers: Callers | Access, headers: dict[bytes, bytes]) -> Refusal:
+async def refusal_of(access: Access, headers: dict[bytes, bytes]) -> Refusal:
     with pytest.raises(Refusal) as refused:
-        await callers.authenticate(headers)
+        await access.authenticate(headers)
     return refused.value
+
+
+async def refused(callers: Callers, secret: str) -> None:
+    with pytest.raises(Unauthenticated):
+        await callers.authenticate(presented(secret))
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> bool:
@@ -56,9 +61,9 @@ async def test_a_key_is_looked_up_once_however_many_ask_at_once(
 ) -> None:
     made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
     callers = Callers(counting, clock=Clock())
-    found = await asyncio.gather(*(callers.authenticate(bearer(made.secret)) for _ in range(50)))
+    found = await asyncio.gather(*(callers.authenticate(presented(made.secret)) for _ in range(50)))
     assert {holder.id for holder in found} == {made.key.id}
-    await callers.authenticate(bearer(made.secret))
+    await callers.authenticate(presented(made.secret))
     assert counting.borrowed == 1
 
 
@@ -67,7 +72,7 @@ async def test_a_caller_that_goes_away_leaves_the_others_their_answer(
 ) -> None:
     made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
     callers = Callers(counting, clock=Clock())
-    first, second = (asyncio.create_task(callers.authenticate(bearer(made.secret))) for _ in range(2))
+    first, second = (asyncio.create_task(callers.authenticate(presented(made.secret))) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).id == made.key.id
@@ -104,9 +109,9 @@ async def test_a_key_that_expires_while_it_is_remembered_stops(access: Access, t
     made = await create_key(
         access, twins[0].tenant_id, name="k", scopes=["*"], expires_at=now() + timedelta(seconds=60)
     )
-    await callers.authenticate(bearer(made.secret))
+    await callers.authenticate(presented(made.secret))
     clock.at += 61
-    await refusal_of(callers, bearer(made.secret))
+    await refused(callers, made.secret)
 
 
 async def test_a_look_up_is_believed_for_its_time_and_no_longer(
@@ -115,11 +120,11 @@ async def test_a_look_up_is_believed_for_its_time_and_no_longer(
     clock = Clock()
     callers = Callers(counting, clock=clock, fresh_s=300, unknown_s=10)
     made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
-    unknown = bearer(generate(twins[0].tenant_id, live=True))
+    unknown = generate(twins[0].tenant_id, live=True)
     for pause_s, looked_up in ((0, 2), (9, 2), (2, 3), (290, 5)):
         clock.at += pause_s
-        await callers.authenticate(bearer(made.secret))
-        await refusal_of(callers, unknown)
+        await callers.authenticate(presented(made.secret))
+        await refused(callers, unknown)
         assert counting.borrowed == looked_up
 
 
@@ -128,16 +133,16 @@ async def test_random_keys_fill_no_memory_and_push_out_no_real_key(
 ) -> None:
     callers = Callers(counting, clock=Clock(), max_unknown=20, max_known=20)
     made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
-    await callers.authenticate(bearer(made.secret))
-    flood = [bearer(generate(twins[0].tenant_id, live=True)) for _ in range(500)]
-    answers = await asyncio.gather(*(callers.authenticate(h) for h in flood), return_exceptions=True)
+    await callers.authenticate(presented(made.secret))
+    flood = [presented(generate(twins[0].tenant_id, live=True)) for _ in range(500)]
+    answers = await asyncio.gather(*(callers.authenticate(key) for key in flood), return_exceptions=True)
     assert all(isinstance(answer, Unauthenticated) for answer in answers)
     assert len(callers._memory.unknown) == 20
     assert len(callers._memory.known) == 1
     assert not callers._memory.flying
     assert counting.borrowed < 50, "a flood is looked up in groups"
     borrowed = counting.borrowed
-    await callers.authenticate(bearer(made.secret))
+    await callers.authenticate(presented(made.secret))
     assert counting.borrowed == borrowed
 
 
@@ -147,11 +152,11 @@ async def test_real_keys_are_remembered_up_to_a_number_longest_unused_forgotten_
     callers = Callers(counting, clock=Clock(), max_known=2)
     keys = [await create_key(access, twins[0].tenant_id, name="k", scopes=["*"]) for _ in range(3)]
     for n in (0, 1, 0, 2):
-        await callers.authenticate(bearer(keys[n].secret))
+        await callers.authenticate(presented(keys[n].secret))
     borrowed = counting.borrowed
-    await callers.authenticate(bearer(keys[0].secret))
+    await callers.authenticate(presented(keys[0].secret))
     assert counting.borrowed == borrowed
-    await callers.authenticate(bearer(keys[1].secret))
+    await callers.authenticate(presented(keys[1].secret))
     assert counting.borrowed == borrowed + 1
 
 
@@ -160,13 +165,13 @@ async def test_a_look_up_that_a_change_overtakes_is_not_remembered(
 ) -> None:
     callers = Callers(counting, clock=Clock())
     made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
-    asking = asyncio.create_task(callers.authenticate(bearer(made.secret)))
+    asking = asyncio.create_task(callers.authenticate(presented(made.secret)))
     for _ in range(5):  # the look-up sets out
         await asyncio.sleep(0)
     callers.forget(twins[0].tenant_id)
     await asking
     borrowed = counting.borrowed
-    await callers.authenticate(bearer(made.secret))
+    await callers.authenticate(presented(made.secret))
     assert counting.borrowed == borrowed + 1
 
 
@@ -176,13 +181,13 @@ async def test_forgetting_one_tenant_keeps_the_others(
     callers = Callers(counting, clock=Clock())
     keys = [await create_key(access, twin.tenant_id, name="k", scopes=["*"]) for twin in twins]
     for key in keys:
-        await callers.authenticate(bearer(key.secret))
+        await callers.authenticate(presented(key.secret))
     callers.forget(twins[0].tenant_id)
     borrowed = counting.borrowed
-    await callers.authenticate(bearer(keys[1].secret))
+    await callers.authenticate(presented(keys[1].secret))
     assert counting.borrowed == borrowed
     callers.forget(None)
-    await callers.authenticate(bearer(keys[1].secret))
+    await callers.authenticate(presented(keys[1].secret))
     assert counting.borrowed == borrowed + 1
 
 

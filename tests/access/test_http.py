@@ -7,12 +7,14 @@ import pytest
 from fastapi.routing import APIRoute
 
 from florin.access import http as access_http
-from florin.access.model import SCOPES
+from florin.access.model import generate
 from florin.access.service import Access, create_key
 from florin.kernel.ids import encode_id, new_id
+from florin.kernel.permissions import PERMISSIONS
 from florin.tenancy.http import business_units, config, customers, partners, tenant, usage
 from florin.tenancy.model import Partner, Tenant
-from tests.tenancy.conftest import Api
+from florin.tenancy.service import Tenancy
+from tests.tenancy.conftest import Api, application
 from tests.tenancy.http.test_endpoints import made, problem
 
 Twins = tuple[Tenant, Tenant]
@@ -75,6 +77,10 @@ async def test_without_a_key_the_answer_names_the_scheme(client: httpx.AsyncClie
         ({"name": "k", "scopes": ["*"], "expires_at": "2020-01-01T00:00:00Z"}, 422, "expires_at"),
         ({"name": "k", "scopes": ["*"], "expires_at": "9999-12-31T23:59:59-14:00"}, 422, "expires_at"),
         ({"name": "k", "scopes": ["*"], "partner_id": encode_id("ptnr", new_id())}, 422, "partner_id"),
+        ({"name": "k", "scopes": ["*"], "allowed_addresses": ["10.0.0.1/8"]}, 422, "allowed_addresses[0]"),
+        ({"name": "k", "scopes": ["*"], "allowed_addresses": ["shop"]}, 422, "allowed_addresses[0]"),
+        ({"name": "k", "scopes": ["*"], "allowed_addresses": ["::1"] * 51}, 422, "allowed_addresses"),
+        ({"name": "k", "scopes": ["platform:read"]}, 403, "scopes"),
     ],
 )
 async def test_a_wrong_key_is_refused_by_field(
@@ -137,6 +143,95 @@ async def test_answers_carry_the_rate_limit_and_refusals_say_when_to_come_again(
     assert answers[2].json()["code"] == "too_many_requests"
 
 
+async def test_a_key_is_changed_field_by_field(api: Api, client: httpx.AsyncClient) -> None:
+    key = await made(api, "api-keys", {"name": "k", "scopes": ["tenancy:read"], "limits": {"per_day": 9}})
+    path = f"api-keys/{key['id']}"
+    body = {"name": "new", "limits": {"per_day": None}, "allowed_addresses": ["::ffff:127.0.0.0/104", "::1"]}
+    changed = (await api("PATCH", path, body)).json()
+    assert changed["name"] == "new"
+    assert changed["scopes"] == ["tenancy:read"]
+    assert changed["limits"] == {"per_minute": 1_000, "per_hour": 10_000, "per_day": None}
+    assert changed["allowed_addresses"] == ["127.0.0.0/8", "::1"]
+    assert (await Api(client, key["secret"])("GET", "tenant")).status_code == 200
+    await api("PATCH", path, {"allowed_addresses": ["192.0.2.7"]})
+    assert (await problem(Api(client, key["secret"]), "GET", "tenant"))[:2] == (403, "address_not_allowed")
+    emptied = (await api("PATCH", path, {"allowed_addresses": None})).json()
+    assert emptied["allowed_addresses"] == []
+    assert (await Api(client, key["secret"])("GET", "tenant")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": None}, "name"),
+        ({"scopes": []}, "scopes"),
+        ({"scopes": ["payments:destroy"]}, "scopes"),
+        ({"limits": None}, "limits"),
+        ({"limits": {"per_day": 0}}, "limits.per_day"),
+        ({"allowed_addresses": ["10.0.0.0/33"]}, "allowed_addresses[0]"),
+        ({"expires_at": "2030-01-01T00:00:00Z"}, "expires_at"),
+        ({"partner_id": None}, "partner_id"),
+    ],
+)
+async def test_a_wrong_change_is_refused_by_field(api: Api, body: dict[str, Any], field: str) -> None:
+    key = await made(api, "api-keys", {"name": "k", "scopes": ["*"]})
+    path = f"api-keys/{key['id']}"
+    assert (await problem(api, "PATCH", path, body))[::2] == (422, field)
+    shown = (await api("GET", path)).json()
+    assert {**shown, "secret": key["secret"]} == key
+
+
+async def test_a_partner_changes_and_revokes_its_own_keys_within_its_limits(
+    api: Api, partner_api: Api, other_api: Api
+) -> None:
+    own = await made(partner_api, "api-keys", {"name": "k", "scopes": ["payments:read"]})
+    tenants = await made(api, "api-keys", {"name": "k", "scopes": ["payments:read"]})
+    changed = (await partner_api("PATCH", f"api-keys/{own['id']}", {"name": "new"})).json()
+    assert (changed["name"], changed["partner_id"]) == ("new", own["partner_id"])
+    freer = {"limits": {"per_minute": None}}
+    assert (await problem(partner_api, "PATCH", f"api-keys/{own['id']}", freer))[:2] == (
+        403,
+        "limits_not_yours",
+    )
+    for stranger, path in ((partner_api, tenants["id"]), (other_api, own["id"])):
+        answer = await problem(stranger, "PATCH", f"api-keys/{path}", {"name": "mine"})
+        assert answer[:2] == (404, "api_key_not_found")
+    revoked = (await partner_api("POST", f"api-keys/{own['id']}/revoke", {"reason": "left"})).json()
+    assert (revoked["status"], revoked["revoked_reason"]) == ("revoked", "left")
+    assert revoked["revoked_by"].startswith("key_")
+    assert (await problem(api, "PATCH", f"api-keys/{own['id']}", {"name": "x"}))[:2] == (409, "api_key_ended")
+
+
+async def test_lists_are_filtered_by_status_and_partner(api: Api, partner_api: Api, partner: Partner) -> None:
+    gone = await made(partner_api, "api-keys", {"name": "k", "scopes": ["payments:read"]})
+    await api("POST", f"api-keys/{gone['id']}/revoke")
+    own_id = encode_id("ptnr", partner.id)
+    found = (await api("GET", "api-keys", status="revoked", partner_id=own_id)).json()["data"]
+    assert [key["id"] for key in found] == [gone["id"]]
+    found = (await api("GET", "api-keys", status="active", partner_id=own_id)).json()["data"]
+    assert gone["id"] not in [key["id"] for key in found]
+    assert {key["status"] for key in found} == {"active"}
+    assert (await problem(api, "GET", "api-keys", status="lost"))[::2] == (422, "status")
+
+
+async def test_an_address_that_guesses_is_told_when_to_come_again_and_callers_from_there_are_served(
+    access: Access, tenancy: Tenancy, twins: Twins
+) -> None:
+    made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
+    strict = Access(access.database, access.notifier)
+    transport = httpx.ASGITransport(application(tenancy, strict), client=("203.0.113.77", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://florin") as client:
+        api = Api(client, made.secret)
+        assert (await api("GET", "tenant")).status_code == 200
+        secrets = [generate(twins[0].tenant_id, live=True) for _ in range(61)]
+        guesses = [await Api(client, secret)("GET", "tenant") for secret in secrets]
+        assert {answer.status_code for answer in guesses[:60]} == {401}
+        last = guesses[60]
+        assert (last.status_code, last.json()["code"]) == (429, "too_many_requests")
+        assert 1 <= int(last.headers["retry-after"]) <= 60
+        assert (await api("GET", "tenant")).status_code == 200
+
+
 def test_every_endpoint_asks_for_a_scope_that_exists() -> None:
     asked = {
         dependency.call.permission.scope  # type: ignore[union-attr]
@@ -146,4 +241,4 @@ def test_every_endpoint_asks_for_a_scope_that_exists() -> None:
         for dependency in route.dependant.dependencies
     }
     assert asked == {"keys:read", "keys:write", "tenancy:read", "tenancy:write"}
-    assert asked <= SCOPES
+    assert asked <= PERMISSIONS

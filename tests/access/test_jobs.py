@@ -21,3 +21,12 @@ async def test_windows_that_are_over_are_deleted_an_hour_late(
     await Access(database, access.notifier).admit(key)
     assert await forget_windows(access) == 2
     assert await forget_windows(access) == 0
+
+
+async def test_windows_of_addresses_are_deleted_too(access: Access, database: Database) -> None:
+    past = Clock()
+    past.at -= 2 * 86_400
+    for room in (Access(database, access.notifier, clock=past), Access(database, access.notifier)):
+        await room.admit_stranger("198.51.100.99")
+    assert await forget_windows(access) == 3, "a minute, an hour and a day of the past"
+    assert await forget_windows(access) == 0

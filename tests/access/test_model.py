@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from florin.access.model import digest, generate, parse, scopes_beyond, shown, unknown_scopes
+from florin.access.model import digest, generate, parse, shown
 
 
 @given(st.integers(1, 2**31 - 1), st.booleans())
@@ -45,12 +45,3 @@ def test_near_misses_are_not_parsed() -> None:
         good.replace("fl_live", "fl_prod"),
     ]
     assert [key for key in bad if parse(key) is not None] == []
-
-
-def test_a_star_covers_every_scope_and_nothing_else_covers_a_star() -> None:
-    assert scopes_beyond({"*"}, ["payments:write", "*"]) == []
-    assert scopes_beyond({"payments:write", "keys:write"}, ["*", "keys:write"]) == ["*"]
-
-
-def test_scopes_that_do_not_exist_are_named() -> None:
-    assert unknown_scopes(["payments:read", "payments:delete", "x"]) == ["payments:delete", "x"]

@@ -2,21 +2,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 import pytest
 
+from florin.access.addresses import networks
 from florin.access.errors import (
+    AddressNotAllowed,
     ApiKeyAlreadyRotated,
     ApiKeyEnded,
     ApiKeyNotFound,
     BeyondOwnScopes,
+    PlatformScope,
     UnknownScope,
 )
-from florin.access.model import Limits, digest
+from florin.access.model import KeyStatus, Limits, digest
 from florin.access.service import (
     Access,
+    change_key,
     create_key,
     get_key,
     list_keys,
@@ -25,14 +30,18 @@ from florin.access.service import (
 )
 from florin.kernel.clock import now
 from florin.kernel.errors import InvalidRequest, Unauthenticated
+from florin.kernel.provenance import Provenance, acting_as
 from florin.kernel.settings import Settings
 from florin.tenancy.errors import TenantNotFound, UnknownReference
 from florin.tenancy.model import Tenant
-from florin.tenancy.service import Tenancy, create_partner
+from florin.tenancy.service import Tenancy, create_partner, create_tenant
+from tests.tenancy.conftest import DETAILS
 
 from .conftest import Urls, bearer
 
 Twins = tuple[Tenant, Tenant]
+
+HERE = networks(["10.0.0.0/8"])
 
 
 async def test_only_the_digest_of_a_key_is_stored(access: Access, twins: Twins, database_urls: Urls) -> None:
@@ -217,7 +226,165 @@ async def test_last_use_is_written_in_batches(access: Access, twins: Twins) -> N
     idle = await create_key(access, tenant_id, name="idle", scopes=["*"])
     for _ in range(3):
         await access.authenticate(bearer(used.secret))
+    await access.authenticate(bearer(used.secret), "192.0.2.7")
     assert (await get_key(access, tenant_id, used.key.id)).last_used_at is None
     await access.write_last_use()
-    assert (await get_key(access, tenant_id, used.key.id)).last_used_at is not None
+    written = await get_key(access, tenant_id, used.key.id)
+    assert written.last_used_at is not None
+    assert str(written.last_used_address) == "192.0.2.7"
     assert (await get_key(access, tenant_id, idle.key.id)).last_used_at is None
+
+
+async def test_a_change_is_felt_at_once_and_leaves_the_rest_as_it_is(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(
+        access, tenant_id, name="k", scopes=["ledger:read"], limits={"per_minute": 5, "per_day": None}
+    )
+    await access.authenticate(bearer(made.secret), "192.0.2.7")
+    changed = await change_key(
+        access,
+        tenant_id,
+        made.key.id,
+        {"scopes": ["payments:*", "events:read"], "limits": {"per_minute": 9}, "allowed_addresses": HERE},
+    )
+    assert changed == replace(
+        made.key,
+        scopes=["events:read", "payments:*"],
+        limits=Limits(9, 10_000, None),
+        allowed_addresses=HERE,
+    )
+    assert await get_key(access, tenant_id, made.key.id) == changed
+    holder = await access.authenticate(bearer(made.secret), "10.1.1.1")
+    assert holder.scopes == {"events:read", "payments:*"}
+    assert holder.limits.per_minute == 9
+    with pytest.raises(AddressNotAllowed):
+        await access.authenticate(bearer(made.secret), "192.0.2.7")
+
+
+async def test_nobody_gives_a_key_by_changing_it_what_he_does_not_have(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(access, tenant_id, name="k", scopes=["ledger:read"])
+    for scopes in (["*"], ["keys:*"], ["keys:write", "ledger:read"]):
+        with pytest.raises(BeyondOwnScopes):
+            await change_key(
+                access, tenant_id, made.key.id, {"scopes": scopes}, by_scopes=frozenset({"keys:write"})
+            )
+    family = await change_key(
+        access, tenant_id, made.key.id, {"scopes": ["keys:read"]}, by_scopes=frozenset({"keys:*"})
+    )
+    assert family.scopes == ["keys:read"]
+    with pytest.raises(UnknownScope):
+        await change_key(access, tenant_id, made.key.id, {"scopes": ["keys:destroy"]})
+
+
+async def test_scopes_of_the_platform_are_for_keys_of_its_tenant(
+    access: Access, tenancy: Tenancy, twins: Twins
+) -> None:
+    made = await create_key(access, twins[0].tenant_id, name="k", scopes=["*"])
+    with pytest.raises(PlatformScope):
+        await create_key(access, twins[0].tenant_id, name="k", scopes=["platform:read"])
+    with pytest.raises(PlatformScope):
+        await change_key(access, twins[0].tenant_id, made.key.id, {"scopes": ["platform:*"]})
+    house, test = await create_tenant(tenancy, "PLATFORM", DETAILS)
+    with pytest.raises(PlatformScope):
+        await create_key(access, test.tenant_id, name="k", scopes=["platform:*"])
+    harmless = await create_key(access, test.tenant_id, name="k", scopes=["*"])
+    assert not (await access.authenticate(bearer(harmless.secret))).platform
+    platforms = await create_key(access, house.tenant_id, name="k", scopes=["platform:*"])
+    holder = await access.authenticate(bearer(platforms.secret))
+    assert holder.platform
+    assert holder.scopes == {"platform:*"}
+    assert not (await access.authenticate(bearer(made.secret))).platform
+
+
+async def test_ended_keys_cannot_be_changed(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    revoked = await create_key(access, tenant_id, name="k", scopes=["*"])
+    await revoke_key(access, tenant_id, revoked.key.id)
+    expired = await create_key(
+        access, tenant_id, name="k", scopes=["*"], expires_at=now() + timedelta(seconds=0.05)
+    )
+    await asyncio.sleep(0.06)
+    for key in (revoked, expired):
+        with pytest.raises(ApiKeyEnded):
+            await change_key(access, tenant_id, key.key.id, {"name": "x"})
+    with pytest.raises(ApiKeyNotFound):
+        await change_key(access, twins[1].tenant_id, revoked.key.id, {"name": "x"})
+
+
+async def test_changes_of_different_fields_at_once_are_all_kept(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(access, tenant_id, name="k", scopes=["*"])
+    changes: list[dict[str, object]] = [
+        {"name": "new"},
+        {"scopes": ["ledger:read"]},
+        {"allowed_addresses": HERE},
+        {"limits": {"per_minute": 7}},
+        {"limits": {"per_hour": 7}},
+        {"limits": {"per_day": 7}},
+    ]
+    await asyncio.gather(*(change_key(access, tenant_id, made.key.id, change) for change in changes))
+    assert await get_key(access, tenant_id, made.key.id) == replace(
+        made.key, name="new", scopes=["ledger:read"], allowed_addresses=HERE, limits=Limits(7, 7, 7)
+    )
+
+
+async def test_a_change_beside_a_rotation_is_in_the_successor_or_was_too_late_for_it(
+    access: Access, twins: Twins
+) -> None:
+    tenant_id = twins[0].tenant_id
+    old = await create_key(access, tenant_id, name="k", scopes=["*"])
+    new, changed = await asyncio.gather(
+        rotate_key(access, tenant_id, old.key.id), change_key(access, tenant_id, old.key.id, {"name": "new"})
+    )
+    assert changed.name == "new"
+    assert (new.key.name == "new") is (changed.expires_at is None), "whoever came first"
+
+
+async def test_the_first_reason_for_a_revocation_stays_and_so_does_who_gave_it(
+    access: Access, twins: Twins
+) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(access, tenant_id, name="k", scopes=["*"])
+    for reason, by in (("leaked", "key_a"), ("again", "key_b")):
+        revoked = await revoke_key(access, tenant_id, made.key.id, reason=reason, by=by)
+    assert (revoked.revoked_reason, revoked.revoked_by) == ("leaked", "key_a")
+
+
+async def test_lists_are_filtered_by_how_keys_stand(access: Access, twins: Twins) -> None:
+    tenant_id = twins[0].tenant_id
+    active = await create_key(access, tenant_id, name="k", scopes=["*"], expires_at=now() + timedelta(days=1))
+    revoked = await create_key(access, tenant_id, name="k", scopes=["*"])
+    await revoke_key(access, tenant_id, revoked.key.id)
+    expired = await create_key(
+        access, tenant_id, name="k", scopes=["*"], expires_at=now() + timedelta(seconds=0.05)
+    )
+    await asyncio.sleep(0.06)
+    expected = {KeyStatus.ACTIVE: active, KeyStatus.REVOKED: revoked, KeyStatus.EXPIRED: expired}
+    for status, made in expected.items():
+        (found,) = await list_keys(access, tenant_id, status=status)
+        assert (found.id, found.status(now())) == (made.key.id, status)
+
+
+async def test_the_audit_log_has_every_change_of_a_key_and_neither_its_digest_nor_its_use(
+    access: Access, twins: Twins, database_urls: Urls
+) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(access, tenant_id, name="k", scopes=["*"])
+    await access.authenticate(bearer(made.secret), "192.0.2.7")
+    await access.write_last_use()
+    await change_key(access, tenant_id, made.key.id, {"allowed_addresses": HERE})
+    with acting_as(lambda: Provenance(actor="key_x", address="192.0.2.1")):
+        await revoke_key(access, tenant_id, made.key.id, reason="leaked")
+    with psycopg.connect(database_urls.root) as root:
+        rows = root.execute(
+            "SELECT action, actor, reason, before, after FROM audit.log"
+            " WHERE tenant_id = %s AND entity_type = 'api_key' AND entity_id = %s ORDER BY seq",
+            (tenant_id, str(made.key.id)),
+        ).fetchall()
+    assert [row[0] for row in rows] == ["created", "changed", "changed"]
+    assert rows[1][4]["allowed_addresses"] == ["10.0.0.0/8"]
+    assert rows[2][1:3] == ("key_x", "leaked")
+    assert rows[2][4]["revoked_reason"] == "leaked"
+    hidden = {"digest", "last_used_at", "last_used_address", "warned_days"}
+    assert all(hidden.isdisjoint(row[4]) for row in rows)

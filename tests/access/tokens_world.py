@@ -18,6 +18,7 @@ from florin.access.tokens import http as tokens_http
 from florin.access.tokens import well_known
 from florin.access.tokens.callers import TokenCallers
 from florin.access.tokens.rooms import open_tokens
+from florin.audit.reads import open_witness
 from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -29,6 +30,7 @@ from florin.kernel.notify import Listener, Notifier
 from florin.kernel.settings import Settings
 from florin.tenancy import http as tenancy_http
 from florin.tenancy.service import Tenancy
+from tests.tenancy.conftest import PATIENT
 
 from .conftest import Clock
 
@@ -55,7 +57,7 @@ class Process:
 def process(database: Database, *, clock: Clock | None = None, listener: Listener | None = None) -> Process:
     """Another process on the same database."""
     clock = clock or Clock()
-    access = Access(database, Notifier(database), listener=listener, clock=clock)
+    access = Access(database, Notifier(database), listener=listener, clock=clock, settings=PATIENT)
     keys, sessions, callers = open_tokens(SETTINGS, database, RING, access, listener, clock=clock)
     return Process(access, keys, sessions, callers, clock)
 
@@ -114,8 +116,16 @@ def http(here: Process, tenancy: Tenancy) -> httpx.AsyncClient:
     for router in routers:
         app.router.routes.extend(router.routes)
     rooms = Rooms()
-    for room in (tenancy, here.access, here.keys, here.sessions, here.callers):
+    for room in (
+        open_witness(tenancy.database),
+        tenancy,
+        here.access,
+        here.keys,
+        here.sessions,
+        here.callers,
+    ):
         rooms.add(room)
+    rooms.add(open_witness(here.access.database))
     app.state.rooms = rooms
     gate = Gate(
         app,

@@ -1,5 +1,6 @@
 """What the command line says, and how it ends."""
 
+import json
 import re
 import socket
 
@@ -14,6 +15,8 @@ COMMANDS = [
     ("tenants", "list"),
     ("keys", "create"),
     ("keys", "list"),
+    ("keys", "show"),
+    ("keys", "change"),
     ("keys", "rotate"),
     ("keys", "revoke"),
     ("platform", "init"),
@@ -120,10 +123,32 @@ def test_tenants_and_keys_live_their_lives(florin: Command) -> None:
     assert rotated.stdout.startswith("fl_test_")
     assert florin("keys", "revoke", key_id.group(), "--tenant", "ACME").returncode == 0
 
+    acme = ("--tenant", "ACME", "--json")
+    made = florin("keys", "create", *acme, "--scope", "payments:*", "--allow", "::ffff:10.0.0.0/104")
+    key_of_json = json.loads(made.stdout)
+    assert (key_of_json["allowed_addresses"], key_of_json["status"]) == (["10.0.0.0/8"], "active")
+    own = (key_of_json["id"], "--tenant", "ACME")
+    changed = florin("keys", "change", *own, "--name", "new", "--per-day", "7", "--anywhere", "--json")
+    found = json.loads(changed.stdout)
+    assert (found["name"], found["limits"]["per_day"], found["allowed_addresses"]) == ("new", 7, [])
+    assert json.loads(florin("keys", "show", *own, "--json").stdout) == found
+    assert "payments:*" in florin("keys", "show", *own).stdout
+    assert florin("keys", "revoke", *own, "--reason", "leaked").returncode == 0
+    revoked = json.loads(florin("keys", "list", "--tenant", "ACME", "--status", "revoked", "--json").stdout)
+    assert revoked[0]["revoked_reason"] == "leaked"
+    assert revoked[0]["revoked_by"].startswith("cli:")
+
+    assert florin("tenants", "limits", "ACME", "--per-minute", "500", "--live").returncode == 0
+    assert re.search(r"live +500", florin("tenants", "limits", "ACME").stdout)
+
     for wrong in (
         ("keys", "create", "--tenant", "ACME", "--scope", "everything"),
         ("keys", "revoke", "key_nonsense", "--tenant", "ACME"),
         ("keys", "create", "--tenant", "NOBODY"),
+        ("keys", "create", "--tenant", "ACME", "--allow", "10.0.0.1/8"),
+        ("keys", "change", key_id.group(), "--tenant", "ACME", "--name", "x"),  # it is revoked
+        ("keys", "change", key_id.group(), "--tenant", "ACME"),
+        ("tenants", "limits", "NOBODY"),
     ):
         told = florin(*wrong)
         assert told.returncode in (1, 2)

@@ -14,14 +14,21 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests import planted
 from tests.flows.conftest import Florin, start_florin
 
-CARD = "4242424242424242"
-TOKEN = "tok_planted_5d1f0c7e"
-UNKNOWN_KEY = "fl_test_1_PLANTEDplantedPLANTEDplantedPLANTEDplanted0"
-EMAIL = "planted.person@shop.example"
-PASSWORD = "planted password 7311"
-KEY_OF_REQUEST = "planted-idempotency-key"
+CARD = planted.CARD
+TOKEN = planted.CARD_TOKEN
+UNKNOWN_KEY = planted.API_KEY
+EMAIL = planted.EMAIL
+PASSWORD = planted.PASSWORD
+KEY_OF_REQUEST = planted.IDEMPOTENCY_KEY
+PERSON = {
+    "email": EMAIL,
+    "phone": planted.PHONE,
+    "name": planted.NAME,
+    "account": {"number": planted.IBAN},
+}
 
 
 @pytest.fixture(params=["console", "json"])
@@ -43,7 +50,7 @@ def _pay(client: httpx.Client, token: str, **changes: Any) -> httpx.Response:
 def _refusals(client: httpx.Client) -> list[httpx.Response]:
     """What a client can get wrong."""
     wrong_key = {"authorization": f"Bearer {UNKNOWN_KEY}"}
-    customer = {"reference": "R", "email": EMAIL}
+    customer = {"reference": "R", **PERSON}
     sign_in = {"tenant": "DEMO", "login": EMAIL, "password": PASSWORD}
     return [
         _pay(client, TOKEN, description=CARD),
@@ -61,6 +68,8 @@ def _refusals(client: httpx.Client) -> list[httpx.Response]:
         client.post("/providers/sandbox/webhooks", content=f'{{"card": "{CARD}"}}', headers=wrong_key),
         client.post("/v1/customers", json={**customer, "colour": CARD}),
         *[client.post("/v1/customers", json=customer) for _ in range(2)][1:],
+        client.post("/v1/customers", json={**customer, "account": {"number": f"{planted.IBAN[:-1]}9"}}),
+        client.post("/v1/customers/search", json={"phone": f"{planted.PHONE}x", "email": EMAIL}),
         client.post("/v1/webhook-endpoints", json={"url": f"http://ann:{TOKEN}@10.0.0.1/", "events": ["*"]}),
     ]
 
@@ -76,7 +85,7 @@ def _break(florin: Florin, client: httpx.Client) -> None:
     """Takes a table away, so that the API fails inside; then kills everything in turn."""
     with florin.connect() as connection:
         connection.execute("ALTER TABLE tenancy.customers RENAME TO away")
-        failed = client.post("/v1/customers", json={"reference": "Z", "email": EMAIL, "name": TOKEN})
+        failed = client.post("/v1/customers", json={**PERSON, "reference": "Z"})
         assert failed.status_code == 500
         connection.execute("ALTER TABLE tenancy.away RENAME TO customers")
         connection.execute("ALTER TABLE access.lock_outs RENAME TO away")
@@ -86,7 +95,7 @@ def _break(florin: Florin, client: httpx.Client) -> None:
         connection.execute(
             "ALTER TABLE tenancy.customers ADD CONSTRAINT planted CHECK (reference <> 'planted') NOT VALID"
         )
-        failed = client.post("/v1/customers", json={"reference": "planted", "email": EMAIL, "name": TOKEN})
+        failed = client.post("/v1/customers", json={**PERSON, "reference": "planted"})
         assert failed.status_code == 500
     for victim in (florin.postmaster(), *florin.children("work"), *florin.children("serve")):
         victim.send_signal(signal.SIGKILL)
@@ -111,6 +120,9 @@ def _secrets(florin: Florin) -> dict[str, str]:
         "card token": TOKEN,
         "e-mail address": EMAIL,
         "password": PASSWORD,
+        "telephone number": planted.PHONE,
+        "name": planted.NAME,
+        "account number": planted.IBAN,
         "idempotency key": KEY_OF_REQUEST,
         "sandbox secret": (florin.data_dir / "sandbox_secret").read_text().strip(),
         "key ring": (florin.data_dir / "key_ring").read_text().strip().partition(":")[2],

@@ -227,6 +227,8 @@ def furnish(tenant: Tenant) -> Tenant:
     ids["user"] = tenant.made("/v1/users", {"user_name": f"u{run}"})["id"]
     ids["asg"] = tenant.made("/v1/assignments", {"user_id": ids["user"], "role": "viewer"})["id"]
     ids["key"] = tenant.made("/v1/api-keys", {"name": "k", "scopes": ["events:read"]})["id"]
+    held = tenant.made("/v1/customers", {"reference": f"{run}-held", "name": "Held"})["id"]
+    ids["lgh"] = tenant.made("/v1/legal-holds", {"customer_id": held, "reason": "dispute"})["id"]
     tenant.made("/v1/config/fraud.enabled", {"type": "BOOLEAN", "value": True}, "PUT")
     tenant.accounts = [
         tenant.made("/v1/accounts", {"code": f"{run}:{kind}", "name": kind, "type": kind, "currency": "USD"})[

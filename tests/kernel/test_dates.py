@@ -41,3 +41,9 @@ def test_a_day_is_read_and_a_number_is_not() -> None:
     for given in (0, "0", "1700000000"):
         with pytest.raises(ValidationError):
             DAY.validate_python(given)
+
+
+@pytest.mark.parametrize("offset", ["-19:26", "+16:00", "+23:59"])
+def test_an_offset_that_the_database_does_not_take_is_refused(offset: str) -> None:
+    with pytest.raises(ValidationError, match="less than 16 hours"):
+        INSTANT.validate_python(f"1914-01-28T00:10:32.8{offset}")

@@ -48,9 +48,9 @@ def test_card_data_and_the_rows_that_postgresql_repeats_are_masked() -> None:
 def logging_restored() -> Iterator[None]:
     """What a test configures here writes to a stream that ends with the test."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)
 

@@ -21,6 +21,7 @@ from florin.kernel.http.gate import Gate, Headers
 from florin.kernel.idempotency import Idempotency, idempotency
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
+from florin.kernel.vault import Vault
 from florin.ledger.service import Ledger
 from florin.payments.http import routers
 from florin.payments.model import NewOperation, NewPayment, OperationKind, Snapshot
@@ -166,7 +167,8 @@ def payments(database: Database, provider: FakeProvider) -> Payments:
     """Opened payments that ask again at once."""
     pacing = Pacing(grace_s=0.2, unknown_s=0, pending_s=0, action_s=0)
     notifier = Notifier(database)
-    tenancy = Tenancy(database, notifier, KeyRing({"k1": bytes(32)}))
+    ring = KeyRing({"k1": bytes(32)})
+    tenancy = Tenancy(database, notifier, ring, Vault(database, ring))
     return Payments(database, Ledger(database), tenancy, {"sandbox": provider}, notifier, pacing=pacing)
 
 

@@ -17,11 +17,16 @@ from florin.kernel.http.call import Rooms
 from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate
 from florin.kernel.notify import Notifier
+from florin.kernel.settings import Settings
+from florin.kernel.vault import Vault
 from florin.tenancy import http as tenancy_http
 from florin.tenancy.model import Partner, Tenant, TenantDetails, TenantType
 from florin.tenancy.service import Tenancy, create_partner, create_tenant
 
 _numbers = count(1)
+
+PATIENT = Settings(stranger_limit_per_minute=0, stranger_limit_per_hour=0, stranger_limit_per_day=0)
+"""Tests knock from one address more often than anybody honest does."""
 
 DETAILS = TenantDetails(
     name="Demo Bank",
@@ -48,12 +53,13 @@ async def database(database_urls: Urls) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def tenancy(database: Database) -> Tenancy:
-    return Tenancy(database, Notifier(database), KeyRing({"k1": bytes(32)}))
+    ring = KeyRing({"k1": bytes(32)})
+    return Tenancy(database, Notifier(database), ring, Vault(database, ring))
 
 
 @pytest.fixture
 def access(database: Database) -> Access:
-    return Access(database, Notifier(database))
+    return Access(database, Notifier(database), settings=PATIENT)
 
 
 @pytest.fixture

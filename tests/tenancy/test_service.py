@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.ids import new_id
 from florin.kernel.provenance import Provenance, acting_as
+from florin.tenancy.customers.service import change_customer, create_customer, get_customer
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
     CustomerNotFound,
@@ -29,16 +30,13 @@ from florin.tenancy.model import BusinessUnitType, Partner, Tenant, TenantStatus
 from florin.tenancy.service import (
     Tenancy,
     change_business_unit,
-    change_customer,
     change_partner,
     change_tenant,
     create_business_unit,
-    create_customer,
     create_partner,
     create_tenant,
     delete_partner,
     get_business_unit,
-    get_customer,
     get_partner,
     get_tenant,
     list_business_units,

@@ -1,10 +1,12 @@
 """Refusals of access.
 
 TenantNotActive, PartnerNotActive      403, at the gate
+AddressNotAllowed                      403, at the gate
 ApiKeyNotFound                         404
 ApiKeyEnded, ApiKeyAlreadyRotated      409
 UnknownScope                           422
 BeyondOwnScopes, LimitsNotYours        403
+PlatformScope                          403
 """
 
 from florin.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
@@ -20,6 +22,12 @@ class PartnerNotActive(Forbidden):
     """The partner is not active: its keys may not call."""
 
     code = "partner_not_active"
+
+
+class AddressNotAllowed(Forbidden):
+    """The API key may not be used from this address."""
+
+    code = "address_not_allowed"
 
 
 class ApiKeyNotFound(NotFound):
@@ -56,3 +64,9 @@ class LimitsNotYours(Forbidden):
     """A partner's key cannot choose rate limits: new keys have those of the partner."""
 
     code = "limits_not_yours"
+
+
+class PlatformScope(Forbidden):
+    """Scopes of the platform are for keys of the tenant that runs it."""
+
+    code = "platform_scope"

@@ -1,29 +1,73 @@
 """/v1/api-keys. A partner's key sees and makes its own keys only, with its own limits."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from florin.access import service
+from florin.access import addresses, service, views
 from florin.access.errors import LimitsNotYours
-from florin.access.model import MAX_LIMIT, SCOPES, ApiKey, KeyKind, NewKey
-from florin.access.service import Access, made_by
+from florin.access.model import MAX_LIMIT, ApiKey, KeyKind, KeyStatus, NewKey
+from florin.access.service import Access
 from florin.kernel.dates import Instant
 from florin.kernel.errors import Forbidden
 from florin.kernel.http.call import Call, requires
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import ApiKeyId, PartnerId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
+from florin.kernel.permissions import PERMISSIONS
 
 router = APIRouter(prefix="/v1/api-keys", tags=["API keys"])
 
 Read = Annotated[Call, Depends(requires("keys:read", privileged=True))]
 Write = Annotated[Call, Depends(requires("keys:write"))]
 Calls = Annotated[int, Field(strict=True, ge=1, le=MAX_LIMIT)]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(examples=["shop backend"]),
+]
+Scopes = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=40)]],
+    Field(
+        min_length=1,
+        max_length=len(PERMISSIONS),
+        description=f"Of {', '.join(f'`{scope}`' for scope in sorted(PERMISSIONS))}, `area:*` for all of an "
+        "area, `*` for all but `platform:`; none that you do not have.",
+        examples=[["payments:read", "payments:write"]],
+    ),
+]
+
+
+def _network(text: str) -> str:
+    addresses.network(text)
+    return text
+
+
+Addresses = Annotated[
+    list[Annotated[str, StringConstraints(min_length=2, max_length=43), AfterValidator(_network)]],
+    Field(
+        max_length=addresses.MAX_ALLOWED,
+        description="From where it may call: addresses and networks, IPv4 and IPv6. Empty: from anywhere.",
+        examples=[["192.0.2.7", "2001:db8:40::/48"]],
+    ),
+]
+Why = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$"),
+    Field(
+        description="Why; it stays with the key and in the audit log.",
+        examples=["left in a public repository"],
+    ),
+]
 
 MAX_OVERLAP_HOURS = 168
+
+
+def _absent() -> Any:
+    """The default of a field that may be left out and may not be null: it is never read."""
+    return None
 
 
 class LimitsShown(BaseModel):
@@ -45,14 +89,19 @@ class ApiKeyShown(BaseModel):
     prefix: str = Field(description="Its beginning.", examples=["fl_test_1_abcd"])
     name: str
     live: bool
+    status: KeyStatus
     partner_id: PartnerId | None = Field(description="Whom it speaks for; null: the tenant itself.")
     scopes: list[str]
     limits: LimitsShown
+    allowed_addresses: list[str] = Field(description="From where it may call; empty: from anywhere.")
     created_at: datetime
     created_by: str
     expires_at: datetime | None
     revoked_at: datetime | None
+    revoked_by: str | None
+    revoked_reason: str | None
     last_used_at: datetime | None = Field(description="To within a minute or so.")
+    last_used_address: str | None
     rotated_from: ApiKeyId | None
     kind: KeyKind = Field(description="`client`: not sent with calls, but for access tokens (OAuth 2.0).")
 
@@ -78,21 +127,46 @@ class KeyToMake(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")] = (
-        Field(examples=["shop backend"])
-    )
-    scopes: list[Annotated[str, StringConstraints(min_length=1, max_length=40)]] = Field(
-        min_length=1,
-        max_length=len(SCOPES),
-        description=f"Of {', '.join(f'`{scope}`' for scope in sorted(SCOPES))}; none that you do not have.",
-        examples=[["payments:read", "payments:write"]],
-    )
+    name: Name
+    scopes: Scopes
     partner_id: PartnerId | None = Field(None, description="A partner's key makes keys of that partner.")
     limits: NewLimits = Field(default_factory=NewLimits)
+    allowed_addresses: Addresses = Field(default_factory=list)
     expires_at: Instant | None = None
     kind: KeyKind = Field(
         KeyKind.BEARER, description="`client`: its secret is for POST /v1/oauth/token, and not for calls."
     )
+
+
+class ChangedLimits(BaseModel):
+    """What is left out stays. Null is unlimited."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    per_minute: Calls | None = None
+    per_hour: Calls | None = None
+    per_day: Calls | None = None
+
+
+class KeyChanges(BaseModel):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = Field(default_factory=_absent)
+    scopes: Scopes = Field(default_factory=_absent)
+    limits: ChangedLimits = Field(default_factory=_absent)
+    allowed_addresses: Addresses | None = Field(
+        None, description="Replaces the list. Null or empty: from anywhere."
+    )
+
+
+class KeyRevocation(BaseModel):
+    """Why a key is revoked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Why | None = None
 
 
 class KeyRotation(BaseModel):
@@ -120,8 +194,9 @@ async def create_api_key(call: Write, body: KeyToMake) -> NewKeyShown:
         scopes=body.scopes,
         partner_id=own or body.partner_id,
         limits=body.limits.model_dump(exclude_unset=True),
+        allowed_addresses=addresses.networks(body.allowed_addresses),
         expires_at=body.expires_at,
-        by=made_by(call.principal),
+        by=call.principal.name,
         by_scopes=call.principal.scopes,
         kind=body.kind,
     )
@@ -134,6 +209,7 @@ async def list_api_keys(
     limit: Annotated[Limit, Query()] = DEFAULT_LIMIT,
     starting_after: Annotated[ApiKeyId | None, Query()] = None,
     partner_id: Annotated[PartnerId | None, Query()] = None,
+    status: Annotated[KeyStatus | None, Query()] = None,
 ) -> Page[ApiKeyShown]:
     """Keys, newest first, ended ones too."""
     own = call.principal.partner_id
@@ -143,6 +219,7 @@ async def list_api_keys(
         call.rooms[Access],
         call.tenant_id,
         partner_id=own or partner_id,
+        status=status,
         after=starting_after,
         count=limit + 1,
     )
@@ -160,15 +237,40 @@ async def read_api_key(call: Read, key_id: ApiKeyId) -> ApiKeyShown:
     )
 
 
-@router.post("/{key_id}/revoke", responses=problems(404))
-async def revoke_api_key(call: Write, key_id: ApiKeyId) -> ApiKeyShown:
-    """Ends a key at once. Twice is as once."""
-    return _shown(
-        call,
-        await service.revoke_key(
-            call.rooms[Access], call.tenant_id, key_id, partner_id=call.principal.partner_id
-        ),
+@router.patch("/{key_id}", responses=problems(404, 409))
+async def change_api_key(call: Write, key_id: ApiKeyId, body: KeyChanges) -> ApiKeyShown:
+    """Changes what a key is called, may do, how often and from where; felt within moments."""
+    given = body.model_fields_set
+    if call.principal.partner_id is not None and "limits" in given:
+        raise LimitsNotYours(param="limits")
+    changes: dict[str, Any] = {name: getattr(body, name) for name in given & {"name", "scopes"}}
+    if "limits" in given:
+        changes["limits"] = body.limits.model_dump(exclude_unset=True)
+    if "allowed_addresses" in given:
+        changes["allowed_addresses"] = addresses.networks(body.allowed_addresses or ())
+    changed = await service.change_key(
+        call.rooms[Access],
+        call.tenant_id,
+        key_id,
+        changes,
+        partner_id=call.principal.partner_id,
+        by_scopes=call.principal.scopes,
     )
+    return _shown(call, changed)
+
+
+@router.post("/{key_id}/revoke", responses=problems(404))
+async def revoke_api_key(call: Write, key_id: ApiKeyId, body: KeyRevocation | None = None) -> ApiKeyShown:
+    """Ends a key at once. Twice is as once, and the first reason stays."""
+    revoked = await service.revoke_key(
+        call.rooms[Access],
+        call.tenant_id,
+        key_id,
+        reason=None if body is None else body.reason,
+        partner_id=call.principal.partner_id,
+        by=call.principal.name,
+    )
+    return _shown(call, revoked)
 
 
 @router.post("/{key_id}/rotate", status_code=201, responses=problems(404, 409))
@@ -181,23 +283,20 @@ async def rotate_api_key(call: Write, key_id: ApiKeyId, body: KeyRotation | None
         key_id,
         overlap=timedelta(hours=rotation.overlap_hours),
         partner_id=call.principal.partner_id,
-        by=made_by(call.principal),
+        by=call.principal.name,
         by_scopes=call.principal.scopes,
     )
     return _shown_once(call, made)
 
 
-def _fields(call: Call, key: ApiKey) -> dict[str, object]:
-    shown = {name: getattr(key, name) for name in ApiKey.__slots__}
-    return {**shown, "live": call.principal.live}
-
-
 def _shown(call: Call, key: ApiKey) -> ApiKeyShown:
-    return ApiKeyShown.model_validate(_fields(call, key))
+    return ApiKeyShown.model_validate(views.key(key, live=call.principal.live))
 
 
 def _shown_once(call: Call, made: NewKey) -> NewKeyShown:
-    return NewKeyShown.model_validate({**_fields(call, made.key), "secret": made.secret})
+    return NewKeyShown.model_validate(
+        {**views.key(made.key, live=call.principal.live), "secret": made.secret}
+    )
 
 
 routers = (router,)

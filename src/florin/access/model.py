@@ -2,35 +2,16 @@
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address
 from secrets import token_bytes
 from typing import Final
 from uuid import UUID
 
-SCOPES: Final = frozenset(
-    {
-        "payments:read",
-        "payments:write",
-        "refunds:read",
-        "refunds:write",
-        "ledger:read",
-        "ledger:write",
-        "webhooks:read",
-        "webhooks:write",
-        "tenancy:read",
-        "tenancy:write",
-        "keys:read",
-        "keys:write",
-        "events:read",
-        "audit:read",
-        "*",
-    }
-)
-"""What a key may be allowed. `*` is everything."""
+from florin.access.addresses import Network
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
@@ -70,9 +51,23 @@ class Limits:
     per_day: int | None
 
 
+NO_LIMITS: Final = Limits(None, None, None)
+
+
+class KeyStatus(StrEnum):
+    """How a key stands, in the words of lists."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key without its secret. `prefix` is its beginning, for people to tell keys apart."""
+    """A key without its secret. `prefix` is its beginning, for people to tell keys apart.
+
+    Fields stand in the order in which the queries name columns.
+    """
 
     id: UUID
     prefix: str
@@ -80,13 +75,26 @@ class ApiKey:
     partner_id: UUID | None
     scopes: list[str]
     limits: Limits
+    allowed_addresses: list[Network]
+    """From where it may call; empty: from anywhere."""
+
     created_at: datetime
     created_by: str
     expires_at: datetime | None
     revoked_at: datetime | None
+    revoked_by: str | None
+    revoked_reason: str | None
     last_used_at: datetime | None
+    last_used_address: IPv4Address | IPv6Address | None
     rotated_from: UUID | None
     kind: KeyKind = KeyKind.BEARER
+
+    def status(self, at: datetime) -> KeyStatus:
+        """How it stands at an instant that is not before its revocation."""
+        if self.revoked_at is not None:
+            return KeyStatus.REVOKED
+        ended = self.expires_at is not None and self.expires_at <= at
+        return KeyStatus.EXPIRED if ended else KeyStatus.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +156,6 @@ def tenant_of(digits: str) -> int | None:
     """The tenant's number from its digits in base 36; None: there can be no such tenant."""
     tenant_id = int(digits, 36)
     return tenant_id if tenant_id <= _MAX_TENANT else None
-
-
-def unknown_scopes(scopes: Iterable[str]) -> list[str]:
-    """Those that do not exist, sorted."""
-    return sorted(set(scopes) - SCOPES)
-
-
-def scopes_beyond(held: Iterable[str], wanted: Iterable[str]) -> list[str]:
-    """The wanted scopes that `held` does not cover, sorted."""
-    own = set(held)
-    return [] if "*" in own else sorted(set(wanted) - own)
 
 
 def base36(number: int) -> str:

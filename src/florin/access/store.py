@@ -1,6 +1,6 @@
 """The only caller of queries.sql, and the array functions for the coalescer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,9 @@ import aiosql
 from psycopg.errors import UniqueViolation
 from psycopg.rows import TupleRow
 
+from florin.access.addresses import Network
 from florin.access.errors import ApiKeyAlreadyRotated
-from florin.access.model import ApiKey, Limits, Presented
+from florin.access.model import ApiKey, KeyStatus, Limits, Presented
 from florin.kernel.coalescer import ArrayFunction, array
 from florin.kernel.db import Connection
 
@@ -30,8 +31,11 @@ class FoundKey:
     limits: Limits
     expires_at: datetime | None
     revoked_at: datetime | None
+    allowed_addresses: list[Network]
     tenant_status: str | None
     partner_status: str | None
+    live: bool
+    platform: bool
 
 
 def _found(items: Sequence[object], rows: list[TupleRow]) -> list[FoundKey | Exception | None]:
@@ -48,6 +52,19 @@ FIND_KEYS: Final[ArrayFunction[Presented, FoundKey | None]] = ArrayFunction(
     decode=_found,
 )
 """The key of each digest; None where there is none."""
+
+
+def _ceilings(items: Sequence[UUID | None], rows: list[TupleRow]) -> list[tuple[Limits, Limits] | Exception]:
+    assert len(items) == len(rows)
+    return [(Limits(*row[1:4]), Limits(*row[4:7])) for row in rows]
+
+
+CEILINGS: Final[ArrayFunction[UUID | None, tuple[Limits, Limits]]] = ArrayFunction(
+    statement="SELECT * FROM access.ceilings(%s, %s)",
+    encode=lambda items: (array(items),),
+    decode=_ceilings,
+)
+"""The ceilings of a partner (None: of none) and of its tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,44 +86,49 @@ FIND_CLIENTS: Final[ArrayFunction[Client, FoundKey | None]] = ArrayFunction(
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A part of a window's quota: `needed` calls wait for it now, and up to `wanted` may be stored."""
+    """A caller's windows, from which `needed` calls that wait now are taken together or not at all.
 
-    key_id: UUID
-    period_s: int
-    ends_at: datetime
-    quota: int
+    Each of `windows` is its subject, its period in seconds, its end and its quota; `held` is what the
+    process has in store of each, and `wanted` what it would like to have.
+    """
+
+    windows: Sequence[tuple[UUID, int, datetime, int]]
+    held: Sequence[int]
     needed: int
-    wanted: int
+    wanted: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """`calls` may be made under this lease; `taken` of the window are handed out in all."""
+    """`calls` of a window may be made; `taken` of it are handed out in all."""
 
     calls: int
     taken: int
 
 
 def _asked(items: Sequence[Lease]) -> Sequence[Any]:
+    windows = [window for item in items for window in item.windows]
     return (
-        array([item.key_id for item in items]),
-        array([item.period_s for item in items]),
-        [item.ends_at for item in items],
-        array([item.quota for item in items]),
-        array([item.needed for item in items]),
-        array([item.wanted for item in items]),
+        array([number for number, item in enumerate(items, 1) for _ in item.windows]),
+        array([subject for subject, _, _, _ in windows]),
+        array([period_s for _, period_s, _, _ in windows]),
+        [ends_at for _, _, ends_at, _ in windows],
+        array([quota for _, _, _, quota in windows]),
+        array([held for item in items for held in item.held]),
+        array([item.needed for item in items for _ in item.windows]),
+        array([wanted for item in items for wanted in item.wanted]),
     )
 
 
-def _leased(items: Sequence[Lease], rows: list[TupleRow]) -> list[Leased | Exception]:
-    assert len(items) == len(rows)
-    return [Leased(calls, taken) for _, calls, taken in rows]
+def _leased(items: Sequence[Lease], rows: list[TupleRow]) -> list[list[Leased] | Exception]:
+    left = iter(rows)
+    return [[Leased(*next(left)) for _ in item.windows] for item in items]
 
 
-LEASE: Final[ArrayFunction[Lease, Leased]] = ArrayFunction(
-    statement="SELECT * FROM access.lease(%s, %s, %s, %s, %s, %s, %s)", encode=_asked, decode=_leased
+LEASE: Final[ArrayFunction[Lease, list[Leased]]] = ArrayFunction(
+    statement="SELECT * FROM access.lease(%s, %s, %s, %s, %s, %s, %s, %s, %s)", encode=_asked, decode=_leased
 )
-"""Leases for windows. Safe to repeat: a lease whose answer is lost is only lost calls."""
+"""Leases, one answer per window. Safe to repeat: a lease whose answer is lost is only lost calls."""
 
 
 @contextmanager
@@ -139,6 +161,7 @@ async def insert_key(connection: Connection, tenant_id: int, key: ApiKey, digest
         limit_per_minute=key.limits.per_minute,
         limit_per_hour=key.limits.per_hour,
         limit_per_day=key.limits.per_day,
+        allowed_addresses=key.allowed_addresses,
         now=key.created_at,
         created_by=key.created_by,
         expires_at=key.expires_at,
@@ -157,35 +180,74 @@ async def key(
 
 
 async def keys(
-    connection: Connection, tenant_id: int, *, partner_id: UUID | None, after: UUID | None, count: int
+    connection: Connection,
+    tenant_id: int,
+    *,
+    partner_id: UUID | None,
+    status: KeyStatus | None,
+    now: datetime,
+    after: UUID | None,
+    count: int,
 ) -> list[ApiKey]:
-    """Keys, newest first."""
-    rows = _queries.keys(connection, tenant_id=tenant_id, partner_id=partner_id, after=after, count=count)
+    """Keys, newest first; with `status`, those that stand so at `now`."""
+    rows = _queries.keys(
+        connection,
+        tenant_id=tenant_id,
+        partner_id=partner_id,
+        status=status,
+        now=now,
+        after=after,
+        count=count,
+    )
     return [_key(row) async for row in rows]
 
 
-async def end_key(
-    connection: Connection,
-    tenant_id: int,
-    key_id: UUID,
-    expires_at: datetime | None,
-    revoked_at: datetime | None,
-) -> None:
-    """Writes when a locked key ends."""
-    await _queries.end_key(
-        connection, tenant_id=tenant_id, id=key_id, expires_at=expires_at, revoked_at=revoked_at
+async def update_key(connection: Connection, tenant_id: int, key: ApiKey) -> None:
+    """Writes what a locked key may do, and from where."""
+    await _queries.update_key(
+        connection,
+        tenant_id=tenant_id,
+        id=key.id,
+        name=key.name,
+        scopes=key.scopes,
+        limit_per_minute=key.limits.per_minute,
+        limit_per_hour=key.limits.per_hour,
+        limit_per_day=key.limits.per_day,
+        allowed_addresses=key.allowed_addresses,
     )
 
 
-async def mark_used(connection: Connection, tenant_id: int, ids: Sequence[UUID], at: datetime) -> None:
-    """Notes that keys were used."""
-    await _queries.mark_used(connection, tenant_id=tenant_id, ids=list(ids), at=at)
+async def end_key(connection: Connection, tenant_id: int, key: ApiKey) -> None:
+    """Writes when a locked key ends, and why."""
+    await _queries.end_key(
+        connection,
+        tenant_id=tenant_id,
+        id=key.id,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+        revoked_by=key.revoked_by,
+        revoked_reason=key.revoked_reason,
+    )
 
 
-async def is_live(connection: Connection, tenant_id: int) -> bool | None:
-    """Whether a tenant is the live twin; None: there is no such tenant."""
+async def mark_used(
+    connection: Connection, tenant_id: int, used: Mapping[UUID, str | None], at: datetime
+) -> None:
+    """Notes that keys were used, and from which address last."""
+    await _queries.mark_used(
+        connection, tenant_id=tenant_id, ids=list(used), addresses=list(used.values()), at=at
+    )
+
+
+async def tell_endings(connection: Connection, tenant_id: int, at: datetime) -> int:
+    """Writes an event for each key whose end is due to be told; how many."""
+    return int(await _queries.tell_endings(connection, tenant_id=tenant_id, at=at))
+
+
+async def mode(connection: Connection, tenant_id: int) -> tuple[bool, str] | None:
+    """Whether a tenant is the live twin, and its code; None: there is no such tenant."""
     row = await _queries.mode(connection, tenant_id=tenant_id)
-    return None if row is None else bool(row[0])
+    return None if row is None else (bool(row[0]), str(row[1]))
 
 
 async def forget_windows(connection: Connection, tenant_id: int, before: datetime) -> int:

@@ -31,6 +31,7 @@ from florin.ledger.clearing import http as clearing_http
 from florin.ledger.monitors import http as monitors_http
 from florin.payments.http import routers as payment_routers
 from florin.payments.room import Payments
+from florin.privacy import http as privacy_http
 from florin.providers.registry import SANDBOX_PREFIX
 from florin.providers.sandbox.in_process import InProcessSandbox
 from florin.providers.sandbox.redirect import redirect_router
@@ -47,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     *webhooks_http.routers,
     *tenancy_http.routers,
     *access_http.routers,
+    privacy_http.router,
     *people_http.routers,
     sessions_http.router,
     tokens_http.router,

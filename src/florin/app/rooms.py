@@ -10,6 +10,7 @@ from florin.access.service import Access
 from florin.access.sessions.service import render_session
 from florin.access.signin.room import SignIn
 from florin.access.tokens.rooms import open_tokens
+from florin.access.views import render_ending
 from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
@@ -27,6 +28,7 @@ from florin.ledger.service import Ledger
 from florin.payments.recovery import apply_provider_event
 from florin.payments.room import Payments
 from florin.payments.views import render_payment, render_refund
+from florin.privacy.room import Privacy
 from florin.providers.registry import open_providers
 from florin.tenancy.service import Tenancy
 from florin.tenancy.usage import UsageMeter
@@ -37,7 +39,7 @@ def key_ring(settings: Settings) -> KeyRing:
     """The keys that seal secrets: from the settings, else from a private file, made when missing."""
     if settings.key_ring is not None:
         return KeyRing.parse(settings.key_ring.get_secret_value())
-    return KeyRing.from_file(settings.data_dir / "key_ring")
+    return KeyRing.from_file(settings.key_ring_file or settings.data_dir / "key_ring")
 
 
 def confinement(settings: Settings) -> Confinement:
@@ -61,6 +63,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
     register("balance_monitor", render_crossing)
     register("clearing", render_overdue)
     register("ledger_fault", render_fault)
+    register("api_key", render_ending)
     register("session", render_session)
     async with Database(url, size=settings.pool_size) as database:
         keys = key_ring(settings)
@@ -72,9 +75,9 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             await apply_provider_event(payments, "sandbox", headers, body)
 
         providers = open_providers(settings, deliver_webhook=deliver)
-        tenancy = Tenancy(database, notifier, keys)
-        payments = Payments(database, ledger, tenancy, providers, notifier)
         vault = Vault(database, keys)
+        tenancy = Tenancy(database, notifier, keys, vault)
+        payments = Payments(database, ledger, tenancy, providers, notifier)
         access = Access(database, notifier, listener=listener, settings=settings, meter=meter)
         signing_keys, sessions, callers = open_tokens(settings, database, keys, access, listener)
         sign_in = SignIn(database, vault, tenancy, sessions, open_senders(settings), settings)
@@ -83,6 +86,7 @@ async def open_rooms(settings: Settings, url: str) -> AsyncIterator[Rooms]:
             database,
             keys,
             vault,
+            Privacy(tenancy, settings),
             People(database, vault, notifier),
             open_witness(database),
             notifier,

@@ -3,7 +3,7 @@
 import asyncio
 
 from florin.access.jobs import forget_windows
-from florin.access.service import Access
+from florin.access.service import Access, tell_endings
 from florin.access.sessions.service import Sessions, end_expired
 from florin.access.signin.jobs import forget as forget_sign_ins
 from florin.access.signing.service import SigningKeys, rotate_if_due
@@ -23,6 +23,8 @@ from florin.ledger.seals.service import Seals
 from florin.ledger.service import Ledger, expire_holds
 from florin.payments.recovery import recover
 from florin.payments.room import Payments
+from florin.privacy.jobs import privacy_jobs
+from florin.privacy.room import Privacy
 from florin.tenancy.jobs import measure_usage
 from florin.tenancy.service import Tenancy
 from florin.webhooks import store as webhook_store
@@ -47,7 +49,11 @@ def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
             lambda: archive_due(rooms[Database], rooms[Settings].ledger_months_kept),
         ),
         Periodic("tenancy.usage", every(3600), lambda: measure_usage(rooms[Tenancy])),
+        *privacy_jobs(rooms[Privacy], rooms[KeyRing]),
         Periodic("access.rate_windows", every(3600), lambda: forget_windows(rooms[Access])),
+        PerTenant(
+            "access.tell_endings", every(3600), lambda tenant_id: tell_endings(rooms[Access], tenant_id)
+        ),
         Periodic("access.signing_keys", every(3600), lambda: rotate_if_due(rooms[SigningKeys])),
         PerTenant("access.sessions", "50 3 * * *", lambda tenant_id: end_expired(sessions, tenant_id)),
         PerTenant(

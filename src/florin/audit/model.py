@@ -28,6 +28,7 @@ PREFIXES: Final[dict[str, str]] = {
     "role": "role",
     "session": "ses",
     "user": "user",
+    "legal_hold": "lgh",
 }
 """By type of entity: the prefix under which the API shows its UUID. Other ids are shown as they are."""
 

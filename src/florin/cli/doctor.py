@@ -13,10 +13,18 @@ from cryptography import x509
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
+from florin.app.rooms import key_ring
 from florin.app.tls import BadTls, open_tls
 from florin.kernel.clock import now
+from florin.kernel.crypto import BadKeyRing
 from florin.kernel.database_urls import DatabaseUrls
+from florin.kernel.db import Database
+from florin.kernel.notify import Notifier
 from florin.kernel.settings import Settings
+from florin.kernel.vault import Vault
+from florin.privacy.reencryption.service import needs
+from florin.tenancy.customers.service import count_in_plain
+from florin.tenancy.service import Tenancy, tenant_ids
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 2.0
@@ -67,7 +75,49 @@ async def examine(settings: Settings, urls: DatabaseUrls, pending: int) -> list[
         cursor = await connection.execute(_FACTS)
         facts = await cursor.fetchone()
     assert facts is not None
-    return [*_database(facts, pending), *lines(settings), *_machine(settings)]
+    return [
+        *_database(facts, pending),
+        *lines(settings),
+        *await _secrets(settings, urls, pending),
+        *_machine(settings),
+    ]
+
+
+async def _secrets(settings: Settings, urls: DatabaseUrls, pending: int) -> list[Finding]:
+    """Whether the ring opens what is sealed, and what has still to be sealed."""
+    if pending:
+        return []
+    try:
+        ring = key_ring(settings)
+    except BadKeyRing as error:
+        return [Finding("the key ring is one", False, str(error), "without it nothing that is sealed opens")]
+    async with Database(urls.app, size=2) as database:
+        tenancy = Tenancy(database, Notifier(database), ring, Vault(database, ring))
+        tenants = await tenant_ids(tenancy)
+        found = await needs(database, tenants)
+        plain = sum([await count_in_plain(tenancy, one) for one in tenants])
+    missing = sorted(found.key_ids - set(ring.ids))
+    older = sum(found.of(key_id) for key_id in ring.ids[1:])
+    return [
+        Finding(
+            "every sealed value has its key on the ring",
+            not missing,
+            ", ".join(missing) or "all",
+            "put these keys back on the ring: without them the values are lost",
+        ),
+        Finding(
+            "the newest key of the ring seals everything",
+            older == 0,
+            f"{older} values under older keys",
+            "run florin secrets reencrypt, or leave it to the worker",
+        ),
+        Finding(
+            "no customer stands in plain",
+            plain == 0,
+            f"{plain} customers",
+            "run florin secrets encrypt, or leave it to the worker",
+        ),
+    ]
 
 
 def _database(facts: dict[str, Any], pending: int) -> Iterator[Finding]:

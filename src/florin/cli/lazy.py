@@ -13,6 +13,8 @@ GROUPS: Final = {
     "passwords": "florin.cli.passwords",
     "platform": "florin.cli.platform_tenant",
     "replay": "florin.cli.replay",
+    "retention": "florin.cli.retention",
+    "secrets": "florin.cli.secrets",
     "roles": "florin.cli.roles",
     "tenants": "florin.cli.tenants",
     "tokens": "florin.cli.tokens",

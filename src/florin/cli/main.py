@@ -52,7 +52,7 @@ def _root(
         first = error.errors(include_url=False, include_input=False)[0]
         where = f"FLORIN_{str(first['loc'][0]).upper()}: " if first["loc"] else ""
         fail(where + first["msg"].removeprefix("Value error, "), code=USAGE)
-    configure_logging(chosen.log_level, chosen.log_format)
+    configure_logging(chosen.log_level, chosen.log_format, file=chosen.log_file)
 
 
 @app.command()

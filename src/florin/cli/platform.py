@@ -57,7 +57,7 @@ def platform_on(settings: Settings, database: Database) -> Platform:
     access = Access(database, notifier, settings=settings)
     signing, sessions, _ = open_tokens(settings, database, keys, access)
     return Platform(
-        tenancy=Tenancy(database, notifier, keys),
+        tenancy=Tenancy(database, notifier, keys, Vault(database, keys)),
         access=access,
         webhooks=Webhooks(database, notifier, keys, confinement(settings)),
         people=People(database, Vault(database, keys), notifier),

@@ -4,13 +4,16 @@ Left to itself pydantic reads any number as seconds since 1970, in text too: `?c
 half an hour past midnight of 1970-01-01, and nobody told.
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+_FARTHEST_OFFSET: Final = timedelta(hours=16)
+"""PostgreSQL takes offsets below this one; the world's go to 14 hours."""
+
 _SHORTEST: Final = len("2026-11-20")
 
 
@@ -25,6 +28,8 @@ def _text(value: object) -> object:
 def _within_three_centuries(at: datetime) -> datetime:
     if not _EARLIEST <= at < _LATEST:
         raise ValueError("must lie between the years 1900 and 2200")
+    if abs(at.utcoffset() or timedelta(0)) >= _FARTHEST_OFFSET:
+        raise ValueError("must have an offset of less than 16 hours")
     return at
 
 

@@ -169,7 +169,7 @@ class IdempotencyKeyReused(Refusal):
 
 
 class TooManyRequests(Refusal):
-    """The rate limit of this API key is used up."""
+    """A rate limit is used up."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_requests"

@@ -97,14 +97,41 @@ class Settings(BaseSettings):
     rate_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)
     """Calls that a new API key may make if neither it nor its partner says otherwise. 0: unlimited."""
 
+    user_limit_per_minute: int = Field(600, ge=0, le=1_000_000_000)
+    user_limit_per_hour: int = Field(10_000, ge=0, le=1_000_000_000)
+    user_limit_per_day: int = Field(100_000, ge=0, le=1_000_000_000)
+    """Calls that a signed-in user may make. 0: unlimited."""
+
+    tenant_limit_per_minute: int = Field(0, ge=0, le=1_000_000_000)
+    tenant_limit_per_hour: int = Field(0, ge=0, le=1_000_000_000)
+    tenant_limit_per_day: int = Field(0, ge=0, le=1_000_000_000)
+    """Calls of all keys and users of a tenant together, if it has no ceiling of its own. 0: unlimited."""
+
+    stranger_limit_per_minute: int = Field(60, ge=0, le=1_000_000_000)
+    stranger_limit_per_hour: int = Field(1_000, ge=0, le=1_000_000_000)
+    stranger_limit_per_day: int = Field(10_000, ge=0, le=1_000_000_000)
+    """What an address may ask without a credential (signing in, refreshing) or with one that does not hold.
+    0: unlimited. A proxy in front has to be one of `trusted_proxies`, or all callers are one address."""
+
     ledger_months_kept: int = Field(24, ge=0, le=1200)
     """Whole months of transfers and entries, before the present one, that stay out of the archive. 0: all."""
+
+    retention_least_personal_years: int = Field(1, ge=1, le=100)
+    retention_least_transactions_years: int = Field(5, ge=5, le=100)
+    retention_least_audit_years: int = Field(1, ge=1, le=100)
+    """What tenants may go down to with their own rules of retention."""
 
     log_level: str = "info"
     log_format: str = Field("console", pattern="^(console|json)$")
 
+    log_file: Path | None = None
+    """Where the log of every process also goes, appended. Unset: to standard error only."""
+
     key_ring: SecretStr | None = None
-    """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring` in `data_dir`."""
+    """`id:base64(32 bytes)` pairs, comma separated, newest first. Unset: `key_ring_file`."""
+
+    key_ring_file: Path | None = None
+    """A file of mode 600 with such pairs, one a line. Unset: `key_ring` in `data_dir`, made when missing."""
 
     sandbox_url: str | None = None
     """Where the sandbox provider answers. Unset: in this process."""

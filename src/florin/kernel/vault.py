@@ -138,12 +138,23 @@ class Vault:
 
     async def new_person(self, connection: Connection, tenant_id: int, kind: PersonKind) -> Person:
         """A person with a fresh key, written in the caller's transaction."""
-        person_id, key = new_id(), os.urandom(_KEY_BYTES)
-        wrapped = self._ring.seal(key, bound_to=person_bound_to(tenant_id, person_id))
-        await _queries.insert_person(
-            connection, tenant_id=tenant_id, id=person_id, kind=kind, wrapped=wrapped, now=now()
-        )
-        return Person(tenant_id, person_id, key)
+        return (await self.new_people(connection, tenant_id, kind, 1))[0]
+
+    async def new_people(
+        self, connection: Connection, tenant_id: int, kind: PersonKind, count: int
+    ) -> list[Person]:
+        """So many people, each with a fresh key, written in the caller's transaction."""
+        made = [Person(tenant_id, new_id(), os.urandom(_KEY_BYTES)) for _ in range(count)]
+        if made:
+            await _queries.insert_people(
+                connection,
+                tenant_id=tenant_id,
+                ids=[one.id for one in made],
+                kind=kind,
+                wrapped=[self._wrapped_key(one) for one in made],
+                now=now(),
+            )
+        return made
 
     async def people(
         self, connection: Connection, tenant_id: int, ids: Collection[UUID]
@@ -169,6 +180,9 @@ class Vault:
             connection, tenant_id=tenant_id, id=person_id, now=now(), by=by
         )
         return gone == 1
+
+    def _wrapped_key(self, person: Person) -> bytes:
+        return self._ring.seal(person._key, bound_to=person_bound_to(person.tenant_id, person.id))
 
     async def _wrapped(self, connection: Connection, tenant_id: int) -> dict[str, bytes]:
         return {

@@ -9,9 +9,11 @@ SELECT purpose, wrapped FROM kernel.data_keys WHERE tenant_id = :tenant_id;
 INSERT INTO kernel.data_keys (tenant_id, purpose, wrapped, created_at) VALUES (:tenant_id, :purpose, :wrapped, :now)
 ON CONFLICT DO NOTHING;
 
--- name: insert_person(tenant_id, id, kind, wrapped, now)!
--- A person, with the key for all that is known of them.
-INSERT INTO kernel.people (tenant_id, id, kind, wrapped, created_at) VALUES (:tenant_id, :id, :kind, :wrapped, :now);
+-- name: insert_people(tenant_id, ids, kind, wrapped, now)!
+-- People, each with the key for all that is known of them.
+INSERT INTO kernel.people (tenant_id, id, kind, wrapped, created_at)
+SELECT :tenant_id, a.id, :kind, a.wrapped, :now FROM unnest(:ids::uuid[], :wrapped::bytea[]) AS a (id, wrapped)
+ON CONFLICT DO NOTHING;
 
 -- name: people(tenant_id, ids)
 -- The keys of people who are not erased.

@@ -30,8 +30,8 @@ from florin.payments.model import (
 )
 from florin.payments.room import Payments
 from florin.providers.provider import Charge, NotSent, Outcome, OutcomeStatus, OutcomeUnknown, Provider
+from florin.tenancy.customers.service import check_customer
 from florin.tenancy.errors import CustomerNotFound
-from florin.tenancy.service import get_customer
 
 METHODS: Final = frozenset({"card", "upi"})
 
@@ -100,7 +100,7 @@ async def _check_customer(
     payments: Payments, tenant_id: int, partner_id: UUID | None, customer_id: UUID
 ) -> None:
     try:
-        await get_customer(payments.tenancy, tenant_id, customer_id, partner_id)
+        await check_customer(payments.tenancy, tenant_id, customer_id, partner_id)
     except CustomerNotFound:
         raise CustomerNotFound(param="customer") from None
 

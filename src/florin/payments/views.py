@@ -144,6 +144,8 @@ def render_payment(row: Snapshot) -> dict[str, Any]:
 def _method(kind: str, detail: Snapshot) -> dict[str, str]:
     if "token" in detail:
         return {"type": kind, "token": detail["token"]}
+    if "vpa" not in detail:
+        return {"type": kind}  # forgotten after the years that transactions are kept
     name, _, handle = detail["vpa"].partition("@")
     return {"type": kind, "vpa": f"{name[:2]}***@{handle}"}
 

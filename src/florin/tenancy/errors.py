@@ -1,7 +1,7 @@
 """Refusals of tenancy.
 
 TenantNotFound, BusinessUnitNotFound, PartnerNotFound, CustomerNotFound, SettingNotFound   404
-TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists, PlatformStaysActive   409
+TenantCodeTaken, EmailTaken, ReferenceTaken, SettingExists, PlatformStaysActive, CustomerErased   409
 ParentBelowUnit, TreeTooDeep, UnknownCurrency                422
 """
 
@@ -60,6 +60,12 @@ class ReferenceTaken(Conflict):
     """Another customer has this reference."""
 
     code = "reference_taken"
+
+
+class CustomerErased(Conflict):
+    """This customer is erased: what is gone is not filled again. Make another."""
+
+    code = "customer_erased"
 
 
 class SettingExists(Conflict):

@@ -111,6 +111,11 @@ class Tenant:
     city: str | None
     province: str | None
     postal_code: str | None
+    limit_per_minute: int | None
+    """What all its keys and users may do together; None is the platform's default."""
+
+    limit_per_hour: int | None
+    limit_per_day: int | None
     created_at: datetime
     updated_at: datetime
 
@@ -131,7 +136,8 @@ class BusinessUnit:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """Who calls the API. The limits are what its new keys get; None is the platform's default."""
+    """Who calls the API. The limits are a ceiling over all its keys together, and what a new key gets; None
+    is no ceiling, and the platform's default for a new key."""
 
     id: UUID
     name: str
@@ -144,21 +150,6 @@ class Partner:
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """Who pays. `reference` is what the caller knows them by, unique among its partner's."""
-
-    id: UUID
-    partner_id: UUID | None
-    business_unit_id: UUID | None
-    reference: str
-    name: str | None
-    email: str | None
-    metadata: dict[str, str]
-    created_at: datetime
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

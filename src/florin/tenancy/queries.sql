@@ -30,7 +30,7 @@ RETURNING tenant_id;
 -- A twin with its details.
 SELECT t.tenant_id, r.code, r.live, t.name, t.type, t.status, t.contact_email, t.country, t.timezone, t.currency,
        t.registration_number, t.tax_number, t.contact_phone, t.address_line1, t.address_line2, t.city, t.province,
-       t.postal_code, t.created_at, t.updated_at
+       t.postal_code, t.limit_per_minute, t.limit_per_hour, t.limit_per_day, t.created_at, t.updated_at
 FROM tenancy.tenants t JOIN tenancy.registry r ON r.tenant_id = t.tenant_id
 WHERE t.tenant_id = :tenant_id AND r.tenant_id = :tenant_id;
 
@@ -50,6 +50,7 @@ SET name = d.name, type = d.type, status = d.status, contact_email = d.contact_e
     timezone = d.timezone, currency = d.currency, registration_number = d.registration_number,
     tax_number = d.tax_number, contact_phone = d.contact_phone, address_line1 = d.address_line1,
     address_line2 = d.address_line2, city = d.city, province = d.province, postal_code = d.postal_code,
+    limit_per_minute = d.limit_per_minute, limit_per_hour = d.limit_per_hour, limit_per_day = d.limit_per_day,
     updated_at = :now
 FROM (
     SELECT n.* FROM tenancy.tenants o, LATERAL jsonb_populate_record(o, :changes) n
@@ -131,45 +132,6 @@ ORDER BY id DESC LIMIT :count;
 UPDATE tenancy.partners
 SET name = :name, email = :email, status = :status, metadata = :metadata, limit_per_minute = :limit_per_minute,
     limit_per_hour = :limit_per_hour, limit_per_day = :limit_per_day, deleted_at = :deleted_at, updated_at = :now
-WHERE tenant_id = :tenant_id AND id = :id;
-
--- name: insert_customer(tenant_id, id, partner_id, business_unit_id, reference, name, email, metadata, now)!
--- A new customer.
-INSERT INTO tenancy.customers
-    (tenant_id, id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at)
-VALUES (:tenant_id, :id, :partner_id, :business_unit_id, :reference, :name, :email, :metadata, :now, :now);
-
--- name: customer(tenant_id, id, partner_id, units)^
--- One customer; with `partner_id`, only if it is that partner's, with `units`, only if it is of one of these.
-SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
-FROM tenancy.customers
-WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
-  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]));
-
--- name: lock_customer(tenant_id, id, partner_id, units)^
--- The same, locked until the transaction ends.
-SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
-FROM tenancy.customers
-WHERE tenant_id = :tenant_id AND id = :id AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
-  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]))
-FOR NO KEY UPDATE;
-
--- name: customers(tenant_id, partner_id, business_unit_id, reference, units, after, count)
--- Customers, newest first, by partner, unit or reference; `units`: of these only.
-SELECT id, partner_id, business_unit_id, reference, name, email, metadata, created_at, updated_at
-FROM tenancy.customers
-WHERE tenant_id = :tenant_id AND (:after::uuid IS NULL OR id < :after)
-  AND (:partner_id::uuid IS NULL OR partner_id = :partner_id)
-  AND (:business_unit_id::uuid IS NULL OR business_unit_id = :business_unit_id)
-  AND (:reference::text IS NULL OR reference = :reference)
-  AND (:units::uuid[] IS NULL OR business_unit_id = ANY (:units::uuid[]))
-ORDER BY id DESC LIMIT :count;
-
--- name: update_customer(tenant_id, id, business_unit_id, reference, name, email, metadata, now)!
--- Changes a locked customer.
-UPDATE tenancy.customers
-SET business_unit_id = :business_unit_id, reference = :reference, name = :name, email = :email,
-    metadata = :metadata, updated_at = :now
 WHERE tenant_id = :tenant_id AND id = :id;
 
 -- name: insert_setting(tenant_id, id, business_unit_id, key, effective_from, type, value, sealed, now, created_by)!

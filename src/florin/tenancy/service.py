@@ -12,10 +12,10 @@ from florin.kernel.db import Database, set_tenant
 from florin.kernel.errors import InvalidRequest
 from florin.kernel.ids import new_id
 from florin.kernel.notify import Notifier
+from florin.kernel.vault import Vault
 from florin.tenancy import store
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
-    CustomerNotFound,
     ParentBelowUnit,
     PartnerNotFound,
     PlatformStaysActive,
@@ -27,7 +27,6 @@ from florin.tenancy.model import (
     PLATFORM,
     BusinessUnit,
     BusinessUnitType,
-    Customer,
     Partner,
     Status,
     Tenant,
@@ -45,6 +44,7 @@ class Tenancy:
     database: Database
     notifier: Notifier
     key_ring: KeyRing
+    vault: Vault
 
 
 async def create_tenant(
@@ -96,6 +96,12 @@ async def list_tenants(tenancy: Tenancy, code: str | None = None) -> list[Tenant
     return [tenant for tenant in found if tenant is not None]
 
 
+async def tenant_ids(tenancy: Tenancy) -> list[int]:
+    """The ids of all twins that are registered."""
+    async with tenancy.database.platform() as connection:
+        return [tenant_id for tenant_id, _, _ in await store.registry(connection)]
+
+
 async def get_tenant(tenancy: Tenancy, tenant_id: int) -> Tenant:
     """One twin. Raises TenantNotFound."""
     async with tenancy.database.tenant(tenant_id) as connection:
@@ -131,13 +137,34 @@ async def set_status(
     """
     if code == PLATFORM and status is not TenantStatus.ACTIVE:
         raise PlatformStaysActive
+    return await _change_twins(tenancy, code, {"status": status}, live=live)
+
+
+async def set_limits(
+    tenancy: Tenancy, code: str, limits: Mapping[str, int | None], *, live: bool | None = None
+) -> list[Tenant]:
+    """The operator's ceiling over all calls of a tenant: both twins, or one. Felt within moments.
+
+    Args:
+        limits: of `limit_per_minute`, `limit_per_hour`, `limit_per_day` those that change; None is the
+            platform's default.
+
+    Raises:
+        TenantNotFound: nobody has this code.
+    """
+    return await _change_twins(tenancy, code, limits, live=live)
+
+
+async def _change_twins(
+    tenancy: Tenancy, code: str, changes: Mapping[str, Any], *, live: bool | None
+) -> list[Tenant]:
     twins = [t for t in await list_tenants(tenancy, code) if live is None or t.live == live]
     if not twins:
         raise TenantNotFound(f"there is no tenant {code}")
     async with tenancy.database.platform() as connection:
         for twin in twins:
             await connection.execute(set_tenant(twin.tenant_id))
-            await store.update_tenant(connection, twin.tenant_id, {"status": status}, now())
+            await store.update_tenant(connection, twin.tenant_id, changes, now())
     for twin in twins:
         tenancy.notifier.say(CALLERS_CHANGED, str(twin.tenant_id))
     return [await get_tenant(tenancy, twin.tenant_id) for twin in twins]
@@ -314,104 +341,3 @@ async def change_partner(
 async def delete_partner(tenancy: Tenancy, tenant_id: int, partner_id: UUID) -> None:
     """Marks a partner deleted: its keys stop, its past stays. Raises PartnerNotFound."""
     await change_partner(tenancy, tenant_id, partner_id, {"deleted_at": now(), "status": Status.INACTIVE})
-
-
-async def create_customer(
-    tenancy: Tenancy,
-    tenant_id: int,
-    *,
-    partner_id: UUID | None,
-    business_unit_id: UUID | None,
-    reference: str,
-    name: str | None,
-    email: str | None,
-    metadata: Mapping[str, str],
-) -> Customer:
-    """A new customer of a partner, or of the tenant itself.
-
-    Raises:
-        ReferenceTaken: the same partner (or the tenant) has a customer of this reference.
-        UnknownReference: no such business unit or partner.
-    """
-    at = now()
-    customer = Customer(
-        new_id(), partner_id, business_unit_id, reference, name, email, dict(metadata), at, at
-    )
-    with store.refusing():
-        async with tenancy.database.tenant(tenant_id) as connection:
-            await store.insert_customer(connection, tenant_id, customer)
-    return customer
-
-
-async def get_customer(
-    tenancy: Tenancy,
-    tenant_id: int,
-    customer_id: UUID,
-    partner_id: UUID | None,
-    *,
-    units: frozenset[UUID] | None = None,
-) -> Customer:
-    """One customer; with `partner_id`, only that partner's, with `units`, only of these business units.
-
-    Raises:
-        CustomerNotFound: none, or another's.
-    """
-    async with tenancy.database.tenant(tenant_id) as connection:
-        customer = await store.customer(connection, tenant_id, customer_id, partner_id, units)
-    if customer is None:
-        raise CustomerNotFound
-    return customer
-
-
-async def list_customers(
-    tenancy: Tenancy,
-    tenant_id: int,
-    *,
-    partner_id: UUID | None = None,
-    business_unit_id: UUID | None = None,
-    reference: str | None = None,
-    units: frozenset[UUID] | None = None,
-    after: UUID | None = None,
-    count: int,
-) -> list[Customer]:
-    """Up to `count` customers, newest first: a partner's, a unit's, or of one reference.
-
-    `units`: only of these business units.
-    """
-    async with tenancy.database.tenant(tenant_id) as connection:
-        return await store.customers(
-            connection,
-            tenant_id,
-            partner_id=partner_id,
-            business_unit_id=business_unit_id,
-            reference=reference,
-            units=units,
-            after=after,
-            count=count,
-        )
-
-
-async def change_customer(
-    tenancy: Tenancy,
-    tenant_id: int,
-    customer_id: UUID,
-    partner_id: UUID | None,
-    changes: Mapping[str, Any],
-    *,
-    units: frozenset[UUID] | None = None,
-) -> Customer:
-    """Changes a customer, or empties a personal field with None; the row is locked.
-
-    Raises:
-        CustomerNotFound: no such customer, or another partner's, or of none of these `units`.
-        ReferenceTaken, UnknownReference: as in `create_customer`.
-    """
-    at = now()
-    with store.refusing():
-        async with tenancy.database.tenant(tenant_id) as connection:
-            customer = await store.customer(connection, tenant_id, customer_id, partner_id, units, lock=True)
-            if customer is None:
-                raise CustomerNotFound
-            changed = replace(customer, **{**changes, "updated_at": at})
-            await store.update_customer(connection, tenant_id, changed, at)
-    return changed

@@ -19,7 +19,6 @@ from florin.tenancy import errors
 from florin.tenancy.model import (
     BusinessUnit,
     BusinessUnitType,
-    Customer,
     Metric,
     Partner,
     Setting,
@@ -241,60 +240,6 @@ async def update_partner(connection: Connection, tenant_id: int, partner: Partne
     await _queries.update_partner(connection, tenant_id=tenant_id, now=now, **_values(partner))
 
 
-async def insert_customer(connection: Connection, tenant_id: int, customer: Customer) -> None:
-    """Writes a new customer."""
-    await _queries.insert_customer(
-        connection, tenant_id=tenant_id, now=customer.created_at, **_values(customer)
-    )
-
-
-async def customer(
-    connection: Connection,
-    tenant_id: int,
-    customer_id: UUID,
-    partner_id: UUID | None,
-    units: frozenset[UUID] | None = None,
-    *,
-    lock: bool = False,
-) -> Customer | None:
-    """One customer; with `partner_id`, only that partner's, with `units`, only of these."""
-    query = _queries.lock_customer if lock else _queries.customer
-    row = await query(
-        connection, tenant_id=tenant_id, id=customer_id, partner_id=partner_id, units=_listed(units)
-    )
-    return None if row is None else Customer(*row)
-
-
-async def customers(
-    connection: Connection,
-    tenant_id: int,
-    *,
-    partner_id: UUID | None,
-    business_unit_id: UUID | None,
-    reference: str | None,
-    units: frozenset[UUID] | None,
-    after: UUID | None,
-    count: int,
-) -> list[Customer]:
-    """Customers, newest first."""
-    rows = _queries.customers(
-        connection,
-        tenant_id=tenant_id,
-        partner_id=partner_id,
-        business_unit_id=business_unit_id,
-        reference=reference,
-        units=_listed(units),
-        after=after,
-        count=count,
-    )
-    return [Customer(*row) async for row in rows]
-
-
-async def update_customer(connection: Connection, tenant_id: int, customer: Customer, now: datetime) -> None:
-    """Writes a locked customer back."""
-    await _queries.update_customer(connection, tenant_id=tenant_id, now=now, **_values(customer))
-
-
 async def insert_setting(connection: Connection, tenant_id: int, id: UUID, setting: Setting) -> None:
     """Writes a value from an instant on."""
     await _queries.insert_setting(
@@ -400,7 +345,7 @@ def _listed(units: frozenset[UUID] | None) -> list[UUID] | None:
     return None if units is None else list(units)
 
 
-def _values(row: Partner | Customer) -> dict[str, Any]:
+def _values(row: Partner) -> dict[str, Any]:
     """Parameters for a row, its metadata as jsonb."""
     return {
         name: Jsonb(value) if name == "metadata" else value

@@ -13,6 +13,7 @@ from florin.access.people.model import Grant, User
 from florin.access.people.policy import Actor, operator
 from florin.access.people.room import People
 from florin.access.people.users import create_user
+from florin.audit.reads import open_witness
 from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
 from florin.kernel.errors import Unauthenticated
@@ -166,6 +167,7 @@ async def let_in(people: People, tenancy: Tenancy) -> AsyncIterator[LetIn]:
     for router in (*tenancy_http.routers, *people_http.routers):
         app.include_router(router)
     rooms = Rooms()
+    rooms.add(open_witness(people.database))
     rooms.add(people)
     rooms.add(tenancy)
     doorman = Doorman({})

@@ -94,12 +94,22 @@ async def test_nobody_gives_what_he_does_not_have_there(
 ) -> None:
     south = await unit()
     target = await user()
-    admin = await user(Grant("business_unit_admin"), Grant("viewer", south))
+    admin = await user(Grant("business_unit_admin"), Grant("finance", south))
     by = await actor_of(people, tenant_id, admin.id)
-    for role in ("tenant_admin", "operator", "viewer"):
+    for role in ("tenant_admin", "auditor", "finance"):
         with pytest.raises(BeyondOwnPermissions):
             await assign(people, tenant_id, target.id, Grant(role), by=by)
-    assert await assign(people, tenant_id, target.id, Grant("viewer", south), by=by)
+    assert await assign(people, tenant_id, target.id, Grant("finance", south), by=by)
+
+
+async def test_the_administrator_of_a_unit_gives_operators_and_viewers_their_roles_there(
+    people: People, tenant_id: int, user: MakeUser, unit: MakeUnit
+) -> None:
+    south = await unit()
+    by = await actor_of(people, tenant_id, (await user(Grant("business_unit_admin", south))).id)
+    new = await user(Grant("retailer", south))
+    for role in ("operator", "viewer"):
+        assert await assign(people, tenant_id, new.id, Grant(role, south), by=by)
 
 
 async def test_whoever_changes_a_role_while_it_is_given_waits_for_nobody_who_waits_for_him(

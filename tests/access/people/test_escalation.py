@@ -227,7 +227,7 @@ def test_no_sequence_of_allowed_steps_reaches_what_was_never_given(database_urls
         runner.run(database.open())
         keys = KeyRing({"k1": bytes(32)})
         people = People(database, Vault(database, keys), Notifier(database))
-        tenancy = Tenancy(database, people.notifier, keys)
+        tenancy = Tenancy(database, people.notifier, keys, people.vault)
 
         class Machine(Escalation):
             def __init__(self) -> None:

@@ -322,15 +322,15 @@ async def test_nobody_changes_a_user_who_may_do_more(
 ) -> None:
     south = await unit()
     admin, helper = await user(Grant("tenant_admin")), await user(Grant("business_unit_admin"))
-    stronger = await user(Grant("operator", south))
-    weaker = await user(Grant("viewer", south))
+    stronger = await user(Grant("finance", south))
+    weaker = await user(Grant("auditor", south))
     by = await actor_of(people, tenant_id, helper.id)
     for target in (admin, stronger):
         with pytest.raises(BeyondOwnPermissions):
             await change_user(people, tenant_id, target.id, {"email": "mine@shop.example"}, by=by)
         with pytest.raises(BeyondOwnPermissions):
             await delete_user(people, tenant_id, target.id, by=by)
-    with pytest.raises(BeyondOwnPermissions):  # a viewer reads payments, an administrator of people does not
+    with pytest.raises(BeyondOwnPermissions):  # an auditor reads the audit log; he does not
         await delete_user(people, tenant_id, weaker.id, by=by)
     nobody = await user()
     assert await delete_user(people, tenant_id, nobody.id, by=by)

@@ -29,6 +29,7 @@ from florin.kernel.crypto import KeyRing
 from florin.kernel.db import Database
 from florin.kernel.errors import Unauthenticated
 from florin.kernel.notify import Notifier
+from florin.kernel.vault import Vault
 from florin.tenancy.service import Tenancy, create_tenant
 from tests.access.conftest import Clock, bearer
 from tests.access.tokens_world import Process, new_user, process
@@ -97,7 +98,8 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         async def tenant() -> int:
-            tenancy = Tenancy(self.database, Notifier(self.database), KeyRing({"k1": bytes(32)}))
+            ring = KeyRing({"k1": bytes(32)})
+            tenancy = Tenancy(self.database, Notifier(self.database), ring, Vault(self.database, ring))
             return (await create_tenant(tenancy, f"S{next(NUMBERS)}", DETAILS))[0].tenant_id
 
         self.tenant_id = self.runner.run(tenant())

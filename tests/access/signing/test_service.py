@@ -19,7 +19,6 @@ from florin.access.signing.service import (
     revoke,
     rotate,
     rotate_if_due,
-    seal_anew,
 )
 from florin.kernel.crypto import KeyRing, SealBroken
 from florin.kernel.db import Database
@@ -204,7 +203,7 @@ async def test_a_key_that_another_process_made_is_found_when_its_first_token_com
     assert (await there.keys.verify(pair.access_token)).subject == user_id
 
 
-async def test_private_halves_open_with_the_ring_alone_and_are_sealed_anew(
+async def test_private_halves_open_with_the_ring_alone(
     here: Process, database: Database, twins: Twins, user_id: UUID
 ) -> None:
     await here.sign_in(twins[0].tenant_id, user_id)
@@ -215,10 +214,7 @@ async def test_private_halves_open_with_the_ring_alone_and_are_sealed_anew(
     claims = await here.keys.verify((await here.sign_in(twins[0].tenant_id, user_id)).access_token)
     with pytest.raises(SealBroken):
         await keys(KeyRing({"k1": b"2" * 32})).sign(claims)
-    assert await seal_anew(keys(KeyRing({"k2": b"2" * 32, "k1": b"1" * 32}))) == 1
-    await keys(KeyRing({"k2": b"2" * 32})).sign(claims)
-    with pytest.raises(SealBroken):
-        await keys(RING).sign(claims)
+    await keys(RING).sign(claims)
 
 
 async def test_what_happens_to_keys_stands_in_the_audit_log_of_the_platform(

@@ -299,6 +299,6 @@ async def test_api_keys_work_as_before_and_their_use_is_noted(here: Process, twi
     made = await create_key(here.access, twins[0].tenant_id, name="shop", scopes=["payments:read"])
     holder = await here.access.authenticate(bearer(made.secret))
     assert (holder.kind, holder.id) == (PrincipalKind.KEY, made.key.id)
-    assert here.access.callers.take_used() == {twins[0].tenant_id: [made.key.id]}
+    assert here.access.callers.take_used() == {twins[0].tenant_id: {made.key.id: None}}
     await revoke_key(here.access, twins[0].tenant_id, made.key.id)
     assert await refused(here, made.secret)

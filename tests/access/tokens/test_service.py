@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from florin.access.errors import PartnerNotActive
+from florin.access.addresses import networks
+from florin.access.errors import AddressNotAllowed, PartnerNotActive
 from florin.access.model import KeyKind, NewKey, generate
 from florin.access.service import create_key, revoke_key, rotate_key
 from florin.access.tokens.errors import OAuthError, OAuthRefused
@@ -71,7 +72,7 @@ async def test_a_client_gets_a_token_that_speaks_for_it(here: Process, twins: Tw
     assert holder.scopes == set(SCOPES)
     assert holder.live is live
     assert holder.limits == made.key.limits
-    assert here.access.callers.take_used() == {tenant_id: [made.key.id]}
+    assert here.access.callers.take_used() == {tenant_id: {made.key.id: None}}
 
 
 async def test_a_clients_secret_is_no_bearer_key_and_a_bearer_key_no_client(
@@ -250,3 +251,18 @@ async def test_a_token_of_a_client_whose_scopes_were_made_up_gives_none(
     token = await here.keys.sign(replace(claims, scope="* platform:* ledger:write"))
     holder = await process(database, clock=here.clock).access.authenticate(bearer(token))
     assert holder.scopes == set(SCOPES)
+
+
+async def test_a_client_is_bound_to_its_addresses_where_it_asks_and_where_it_calls(
+    here: Process, twins: Twins
+) -> None:
+    made = await new_client(here, twins[0].tenant_id, allowed_addresses=networks(["192.0.2.0/24"]))
+    for address in ("198.51.100.1", None):
+        with pytest.raises(OAuthRefused) as refused:
+            await grant(here.access, here.keys, shown(made), None, address)
+        assert refused.value.error is OAuthError.UNAUTHORIZED_CLIENT
+    token = await grant(here.access, here.keys, shown(made), None, "192.0.2.7")
+    holder = await here.access.authenticate(bearer(token.access_token), "192.0.2.8")
+    assert holder.id == made.key.id
+    with pytest.raises(AddressNotAllowed):
+        await here.access.authenticate(bearer(token.access_token), "198.51.100.1")

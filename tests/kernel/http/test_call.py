@@ -77,3 +77,12 @@ def test_what_is_a_users_own_needs_a_user_and_no_permission() -> None:
     with pytest.raises(UsersOnly):
         call(scopes=frozenset({"*"})).require(Permission(SELF))
     call(scopes=frozenset(), kind=PrincipalKind.USER).require(Permission(SELF))
+
+
+def test_what_is_held_in_the_whole_tenant_holds_in_every_unit_and_what_is_held_in_a_unit_there_only() -> None:
+    asked = call()
+    assert asked.may("payments:read")
+    assert asked.may("payments:read", new_id())
+    assert asked.may("users:write", SOUTH)
+    assert not asked.may("users:write", NORTH)
+    assert not asked.may("users:write")

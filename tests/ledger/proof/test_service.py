@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -113,9 +114,10 @@ async def test_a_forged_entry_before_a_proven_one_is_found(history: History, tam
 
 
 async def test_each_fault_is_told_once(
-    history: History, tamper: Tamper, database_urls: AllDatabaseUrls, capsys: pytest.CaptureFixture[str]
+    history: History, tamper: Tamper, database_urls: AllDatabaseUrls, logged: Callable[[], str]
 ) -> None:
     register("ledger_fault", render_fault)
+    logged_before = len(logged())
     top_up = history.transfers["top_up"]
     tamper("UPDATE ledger.transfers SET amounts = '{10001,-10000}' WHERE id = %s", top_up)
     first = await proved(history.books)
@@ -139,7 +141,7 @@ async def test_each_fault_is_told_once(
     assert (found.fault_count, found.faults[0].transfer_id) == (2, top_up)
     value = REGISTRY.get_sample_value("florin_ledger_faults", {"tenant": str(history.tenant_id)})
     assert value == 2
-    assert capsys.readouterr().out.count("ledger_fault_found") == 2
+    assert logged()[logged_before:].count("ledger_fault_found") == 2
 
 
 async def test_the_mark_does_not_wait_for_a_stuck_posting(

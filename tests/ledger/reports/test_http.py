@@ -21,6 +21,7 @@ from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate, Headers
 from florin.kernel.ids import encode_id, new_id
 from florin.kernel.notify import Notifier
+from florin.kernel.vault import Vault
 from florin.ledger import http
 from florin.ledger.model import AccountType
 from florin.ledger.reports import http as reports_http
@@ -72,7 +73,8 @@ class Shop:
 @pytest.fixture
 async def shop(ledger: Ledger) -> AsyncIterator[Shop]:
     database = ledger.database
-    tenancy = Tenancy(database, Notifier(database), KeyRing({"k1": bytes(32)}))
+    ring = KeyRing({"k1": bytes(32)})
+    tenancy = Tenancy(database, Notifier(database), ring, Vault(database, ring))
     tenant, _ = await create_tenant(tenancy, f"SHOP{next(_numbers)}", DETAILS)
     books = Books(ledger, tenant.tenant_id)
     bank = await opened(books, "assets:bank", AccountType.ASSET)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from florin.kernel.ids import encode_id
-from florin.tenancy.service import create_customer
+from florin.tenancy.customers.service import create_customer
 from tests.payments.conftest import Books
 
 BODY = {"amount": 1999, "currency": "USD", "method": {"type": "card", "token": "tok_success"}}

@@ -20,7 +20,7 @@ router = APIRouter(tags=["Sessions"])
 
 Holder = Annotated[Knock, Depends(open_to_all("the refresh token in the body is the credential"))]
 Own = Annotated[Call, Depends(requires_user())]
-Read = Annotated[Call, Depends(requires("users:read", by_unit=True))]
+Read = Annotated[Call, Depends(requires("users:read", by_unit=True, privileged=True))]
 Write = Annotated[Call, Depends(requires("users:write", by_unit=True))]
 After = Annotated[SessionId | None, Query()]
 Count = Annotated[Limit, Query()]

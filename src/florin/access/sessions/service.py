@@ -72,9 +72,10 @@ class Sessions:
         known = self._live.get(tenant_id)
         if known is None:
             async with self.database.tenant(tenant_id) as connection:
-                known = await access_store.is_live(connection, tenant_id)
-            if known is None:
+                mode = await access_store.mode(connection, tenant_id)
+            if mode is None:
                 raise TenantNotFound
+            known, _ = mode
             self._live[tenant_id] = known
         return known
 

@@ -13,10 +13,6 @@ FROM access.signing_keys ORDER BY signs_from DESC, created_at DESC;
 -- The private half of a key, sealed.
 SELECT sealed FROM access.signing_keys WHERE kid = :kid;
 
--- name: sealed_keys()
--- The private halves that there are, sealed, for sealing them anew.
-SELECT kid, sealed FROM access.signing_keys WHERE sealed IS NOT NULL ORDER BY kid FOR NO KEY UPDATE;
-
 -- name: insert_key(kid, public_key, sealed, created_at, created_by, signs_from, signs_until)!
 -- A new signing key.
 INSERT INTO access.signing_keys (kid, public_key, sealed, created_at, created_by, signs_from, signs_until)
@@ -25,10 +21,6 @@ VALUES (:kid, :public_key, :sealed, :created_at, :created_by, :signs_from, :sign
 -- name: set_signs_until(kid, signs_until)!
 -- Says when a key's successor begins; null: it has none after all.
 UPDATE access.signing_keys SET signs_until = :signs_until WHERE kid = :kid;
-
--- name: seal_key(kid, sealed)!
--- Seals a private half anew.
-UPDATE access.signing_keys SET sealed = :sealed WHERE kid = :kid;
 
 -- name: revoke_key(kid, now, by, reason)!
 -- From now on nothing that this key signed is believed.

@@ -224,16 +224,6 @@ async def list_keys(keys: SigningKeys) -> list[SigningKey]:
         return await store.keys(connection)
 
 
-async def seal_anew(keys: SigningKeys) -> int:
-    """Seals every private half with the newest key of the ring, so that an older one can go. How many."""
-    async with _changing(keys) as (connection, _):
-        sealed = await store.sealed_keys(connection)
-        for kid, half in sealed.items():
-            opened = keys.ring.open(half, bound_to=bound_to(kid))
-            await store.seal_key(connection, kid, keys.ring.seal(opened, bound_to=bound_to(kid)))
-    return len(sealed)
-
-
 @asynccontextmanager
 async def _changing(keys: SigningKeys) -> AsyncIterator[tuple[Connection, int | None]]:
     """A transaction that alone changes keys, in the tenant PLATFORM's context if there is one."""

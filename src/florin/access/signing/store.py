@@ -33,11 +33,6 @@ async def sealed_key(connection: Connection, kid: str) -> bytes | None:
     return None if row is None or row[0] is None else bytes(row[0])
 
 
-async def sealed_keys(connection: Connection) -> dict[str, bytes]:
-    """The private halves that there are, by kid; their rows are locked."""
-    return {kid: bytes(sealed) async for kid, sealed in _queries.sealed_keys(connection)}
-
-
 async def insert_key(connection: Connection, key: SigningKey, sealed: bytes) -> None:
     """Writes a new key."""
     await _queries.insert_key(
@@ -55,11 +50,6 @@ async def insert_key(connection: Connection, key: SigningKey, sealed: bytes) -> 
 async def set_signs_until(connection: Connection, kid: str, signs_until: datetime | None) -> None:
     """Says when a key's successor begins."""
     await _queries.set_signs_until(connection, kid=kid, signs_until=signs_until)
-
-
-async def seal_key(connection: Connection, kid: str, sealed: bytes) -> None:
-    """Replaces a sealed private half."""
-    await _queries.seal_key(connection, kid=kid, sealed=sealed)
 
 
 async def revoke_key(connection: Connection, kid: str, now: datetime, by: str, reason: str) -> None:

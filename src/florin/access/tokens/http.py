@@ -133,7 +133,9 @@ async def _token(knock: Knock, fields: dict[str, str]) -> BaseModel:
     if kind != "client_credentials":
         raise OAuthRefused(OAuthError.UNSUPPORTED_GRANT_TYPE, "there is client_credentials only")
     shown = credentials_of(knock.headers, fields)
-    granted = await service.grant(knock.rooms[Access], knock.rooms[SigningKeys], shown, fields.get("scope"))
+    granted = await service.grant(
+        knock.rooms[Access], knock.rooms[SigningKeys], shown, fields.get("scope"), knock.address
+    )
     return AccessTokenShown(
         access_token=granted.access_token, expires_in=granted.expires_in_s, scope=granted.scope
     )
@@ -163,7 +165,7 @@ async def introspect_token(knock: Client) -> Response:
 
 async def _introspection(knock: Knock, fields: dict[str, str]) -> BaseModel:
     access, keys = knock.rooms[Access], knock.rooms[SigningKeys]
-    asking = await service.authenticate_client(access, credentials_of(knock.headers, fields))
+    asking = await service.authenticate_client(access, credentials_of(knock.headers, fields), knock.address)
     if "token" not in fields:
         raise OAuthRefused(OAuthError.INVALID_REQUEST, "token is missing")
     assert asking.holder is not None, "or it would have been refused"

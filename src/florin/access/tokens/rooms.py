@@ -36,6 +36,8 @@ def open_tokens(
         clock=clock,
     )
     sessions = Sessions(database, keys, changed=access.changed, lifetimes=lifetimes, clock=clock)
-    callers = TokenCallers(database, keys, access.callers, clock=clock, lifetimes=lifetimes)
+    callers = TokenCallers(
+        database, keys, access.callers, clock=clock, lifetimes=lifetimes, user_limits=access.user_limits
+    )
     access.accept(callers)
     return keys, sessions, callers

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from florin.access.callers import KeyHolder
+from florin.access.errors import AddressNotAllowed
 from florin.access.memory import Known
 from florin.access.model import parse_client
 from florin.access.service import Access
@@ -35,15 +36,18 @@ class Granted:
     scope: str
 
 
-async def authenticate_client(access: Access, shown: Credentials) -> Known[KeyHolder]:
-    """The client that has shown its secret.
+async def authenticate_client(
+    access: Access, shown: Credentials, address: str | None = None
+) -> Known[KeyHolder]:
+    """The client that has shown its secret, from an address.
 
     A client that is unknown costs what one with a wrong secret costs: one look-up by the id, and one
     comparison in constant time. Digests are compared, of 256 random bits: nothing could be learnt from the
     time anyway, and nothing has to be argued.
 
     Raises:
-        OAuthRefused: unknown, wrong, expired or revoked; or its tenant or partner may not call.
+        OAuthRefused: unknown, wrong, expired or revoked; or its tenant or partner may not call, or it
+            not from there.
     """
     presented = parse_client(shown.secret)
     try:
@@ -62,17 +66,21 @@ async def authenticate_client(access: Access, shown: Credentials) -> Known[KeyHo
         raise wrong_client()
     if known.refusal is not None:
         raise OAuthRefused(OAuthError.UNAUTHORIZED_CLIENT, known.refusal().detail)
-    access.callers.note_use(known.holder)
+    if known.holder.reach is not None and address not in known.holder.reach:
+        raise OAuthRefused(OAuthError.UNAUTHORIZED_CLIENT, AddressNotAllowed().detail)
+    access.callers.note_use(known.holder, address)
     return known
 
 
-async def grant(access: Access, keys: SigningKeys, shown: Credentials, scope: str | None) -> Granted:
+async def grant(
+    access: Access, keys: SigningKeys, shown: Credentials, scope: str | None, address: str | None = None
+) -> Granted:
     """An access token for a client's secret, with its scopes or, with `scope`, with fewer.
 
     Raises:
         OAuthRefused: see `authenticate_client`; or it asks for a scope that it does not have.
     """
-    known = await authenticate_client(access, shown)
+    known = await authenticate_client(access, shown, address)
     assert known.holder is not None, "or it would have been refused"
     given = _scopes(known.holder, scope)
     at = int(keys.clock())

@@ -54,8 +54,8 @@ _HEADERS: Final[dict[str, Any]] = {
         "schema": {"type": "string", "enum": ["Bearer", 'Basic realm="Florin"']},
     },
     "RateLimit-Limit": {
-        "description": "Requests that the tightest window allows. Absent where the key has no limits, as "
-        "are the other RateLimit headers.",
+        "description": "Requests that the tightest window allows, of the key or user, its partner, its "
+        "tenant or the address. Absent where nothing is limited, as are the other RateLimit headers.",
         "schema": {"type": "integer"},
         "example": 1000,
     },

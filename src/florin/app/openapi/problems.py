@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyNotFound, TenantNotActive
+from florin.access.errors import ApiKeyAlreadyRotated, ApiKeyEnded, ApiKeyNotFound, TenantNotActive
 from florin.access.people.errors import (
     AssignmentExists,
     AssignmentNotFound,
@@ -86,6 +86,12 @@ from florin.payments.errors import (
     RefundExceedsRemaining,
     RefundNotFound,
 )
+from florin.privacy.errors import (
+    AlreadyReleased,
+    LegalHoldNotFound,
+    PersonErased,
+    UnderLegalHold,
+)
 from florin.tenancy.errors import (
     BusinessUnitNotFound,
     CustomerNotFound,
@@ -143,10 +149,13 @@ _NOT_FOUND: Final[dict[str, type[Refusal]]] = {
     "Template": TemplateNotFound,
     "Transfer": TransferNotFound,
     "createHold": AccountNotFound,
+    "releaseLegalHold": LegalHoldNotFound,
+    "LegalHold": CustomerNotFound,
     "Hold": HoldNotFound,
     "Import": ImportNotFound,
     "Export": NotFound,
     "BusinessUnit": BusinessUnitNotFound,
+    "eraseUser": UserNotFound,
     "Customer": CustomerNotFound,
     "Partner": PartnerNotFound,
     "Setting": SettingNotFound,
@@ -193,6 +202,8 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "postTemplate": AccountOfAnotherKind,
     "createTransfer": AccountFrozen,
     "createHold": AccountFrozen,
+    "releaseLegalHold": AlreadyReleased,
+    "LegalHold": PersonErased,
     "Hold": HoldClosed,
     "closePeriod": PeriodAlreadyClosed,
     "Import": ImportInProgress,
@@ -200,9 +211,12 @@ _CONFLICTS: Final[dict[str, type[Refusal]]] = {
     "rotateWebhookEndpointSecret": TooManySecrets,
     "WebhookEndpoint": EndpointDisabled,
     "WebhookDelivery": DeliveryInFlight,
+    "eraseUser": UnderLegalHold,
+    "eraseCustomer": UnderLegalHold,
     "Customer": ReferenceTaken,
     "Partner": EmailTaken,
     "Setting": SettingExists,
+    "updateApiKey": ApiKeyEnded,
     "ApiKey": ApiKeyAlreadyRotated,
     "createPlatformTenant": TenantCodeTaken,
     "PlatformTenant": PlatformStaysActive,

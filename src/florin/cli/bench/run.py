@@ -18,6 +18,7 @@ from florin.cli.bench import posting, scripts
 from florin.cli.bench.growth import growth, verify
 from florin.cli.bench.history import history
 from florin.cli.bench.imports import import_rate, write_history
+from florin.cli.bench.limits import limits
 from florin.cli.bench.load import LoadFailed, Measured, Users, over_http, require_wrk, straight_at_sql
 from florin.cli.bench.seals import seal_at_once
 from florin.cli.bench.stage import (
@@ -327,6 +328,7 @@ PARTS: dict[str, Callable[[Bench], Coroutine[Any, Any, None]]] = {
     "batches": batches,
     "payments": payments,
     "users": users,
+    "limits": limits,
     "start": start,
     # These post millions, which the background work then proves and seals: after what is served meanwhile.
     "ledger": ledger,

@@ -170,6 +170,10 @@ class Call:
         """Tells the client that its key was used before and this is that request's answer."""
         self.answer_headers.append((b"idempotent-replayed", b"true"))
 
+    def may(self, permission: str, unit_id: UUID | None = None) -> bool:
+        """Whether the principal holds it in the whole tenant, or in this business unit or above."""
+        return covers(self.principal.held_at(unit_id), permission)
+
     def reaches(self, unit_id: UUID | None) -> bool:
         """Whether what belongs to this business unit (None: to none) is within `units`."""
         return self.units is None or unit_id in self.units

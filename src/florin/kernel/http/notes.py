@@ -59,20 +59,30 @@ class Witness:
 async def note_read(call: Call, entity_type: str, ids: Collection[UUID], fields: Collection[str]) -> None:
     """Notes that these fields of these things are about to be shown. Call it before they are.
 
-    Outside of a transaction: the notes have one of their own, a row for each thing.
+    Outside of a transaction: the note has one of its own. A page of things is one note that lists them.
 
     Args:
         entity_type: as the audit log names it: `customer`, `user`.
+        ids: of the things; none: nothing is noted.
         fields: their names, never their values.
 
     Raises:
         Unavailable: the database is away. Show nothing.
     """
-    details = {"operation": call.operation, "fields": sorted(fields)}
-    by = call.provenance()
-    await call.rooms[Witness].note(
-        call.tenant_id, [ReadNote(entity_type, str(one), details, by) for one in ids]
-    )
+    if not ids:
+        return
+    details: dict[str, Any] = {"operation": call.operation, "fields": sorted(fields)}
+    texts = [str(one) for one in ids]
+    if len(texts) > 1:
+        entity_type, entity_id, details = (
+            COLLECTION,
+            call.operation.partition(" ")[2],
+            {**details, entity_type: texts},
+        )
+    else:
+        [entity_id] = texts
+    note = ReadNote(entity_type, entity_id, details, call.provenance())
+    await call.rooms[Witness].note(call.tenant_id, [note])
 
 
 def noting(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from florin.kernel.dates import Instant
+from florin.kernel.errors import InvalidRequest
 from florin.kernel.http.problem import problems
 from florin.kernel.ids import BusinessUnitId
 from florin.kernel.paging import DEFAULT_LIMIT, Limit, Page, page
@@ -16,6 +17,9 @@ from florin.tenancy.model import SettingType
 from florin.tenancy.service import Tenancy
 
 router = APIRouter(prefix="/v1/config", tags=["Configuration"])
+
+_OWN_ENDPOINT = "retention."
+"""Settings that are checked elsewhere, against what the platform allows."""
 
 _KEY = r"^[a-z][a-z0-9_.]{0,99}$"
 Key = Annotated[str, Path(pattern=_KEY, examples=["fraud.enabled"])]
@@ -86,6 +90,8 @@ async def read_setting(
 @router.put("/{key}", responses=problems(409))
 async def put_setting(call: UnitWrite, key: Key, body: NewValue) -> SettingShown:
     """Records a value from an instant on. Earlier values stay on record."""
+    if key.startswith(_OWN_ENDPOINT):
+        raise InvalidRequest("key: rules of retention are set with PUT /v1/retention", param="key")
     check_reach(call, body.business_unit_id)
     setting = await configuration.set_value(
         call.rooms[Tenancy],

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/partners", tags=["Partners"])
 
 
 class PartnerShown(Shown):
-    """A partner. The limits are what its new API keys get; null: the platform's default."""
+    """A partner. The limits are a ceiling over all its keys together, and a new key's. Null: no ceiling."""
 
     id: PartnerId
     name: str

@@ -48,6 +48,11 @@ class TenantShown(Shown):
     city: str | None
     province: str | None
     postal_code: str | None
+    limit_per_minute: int | None = Field(
+        description="Calls of all keys and users together; null: the platform's."
+    )
+    limit_per_hour: int | None
+    limit_per_day: int | None
     created_at: datetime
     updated_at: datetime
 

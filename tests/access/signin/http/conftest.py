@@ -12,6 +12,7 @@ from florin.access.service import create_key
 from florin.access.sessions import http as sessions_http
 from florin.access.signin import http as signin_http
 from florin.access.signin.room import SignIn
+from florin.audit.reads import open_witness
 from florin.kernel.db import Database
 from florin.kernel.http.call import Rooms
 from florin.kernel.http.framework import install_problems
@@ -104,6 +105,7 @@ async def client(room: SignIn, here: Process) -> AsyncIterator[Client]:
     for router in (*signin_http.routers, sessions_http.router):
         app.router.routes.extend(router.routes)
     rooms = Rooms()
+    rooms.add(open_witness(here.access.database))
     rooms.add(room)
     rooms.add(here.sessions)
     rooms.add(here.access)

@@ -62,7 +62,7 @@ async def test_nobody_takes_a_second_factor_from_a_user_who_may_do_more(
     )
     weaker = await make_user(roles=["business_unit_admin"])
     confined = await make_user(roles=["business_unit_admin"], unit_id=unit.id)
-    stronger = await make_user(roles=["operator"], unit_id=unit.id)
+    stronger = await make_user(roles=["finance"], unit_id=unit.id)
     for who, user, status in (
         (weaker, admin, 403),
         (weaker, confined, 204),

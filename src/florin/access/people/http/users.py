@@ -22,7 +22,7 @@ from florin.tenancy.http.fields import Body, Shown, Text
 
 router = APIRouter(prefix="/v1/users", tags=["Users"])
 
-Read = Annotated[Call, Depends(requires("users:read", by_unit=True))]
+Read = Annotated[Call, Depends(requires("users:read", by_unit=True, privileged=True))]
 Search = Annotated[Call, Depends(requires("users:read", by_unit=True, privileged=True))]
 Write = Annotated[Call, Depends(requires("users:write", by_unit=True))]
 

@@ -1,0 +1,1 @@
+"""Erasing people, and the legal holds that forbid it."""

@@ -1,0 +1,1 @@
+"""Retention: what is old enough goes, class by class; the books stay."""

@@ -17,6 +17,7 @@ NOT_WATCHED = {
     "access.former_passwords": "digests of what users.password_changed_at, which is watched, tells of",
     "access.lock_outs": "counts failures; being locked out and let in again is recorded by name",
     "access.one_time_codes": "traffic: each is used once, for what is recorded by name",
+    "privacy.progress": "how far a nightly job has come; what it did is recorded by name",
     "access.rate_windows": "counts calls; means nothing once the window is over",
     "access.refresh_tokens": "traffic: each is used once; sessions, which they renew, are watched",
     "access.signing_keys": "the platform's, of no tenant: its rows say who made and who revoked each",

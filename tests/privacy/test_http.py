@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from florin.access.service import Access, create_key
+from florin.audit.reads import open_witness
 from florin.kernel.http.call import Rooms
 from florin.kernel.http.framework import install_problems
 from florin.kernel.http.gate import Gate
@@ -27,7 +28,8 @@ async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
     install_problems(app)
     for router in (*tenancy_http.routers, privacy_http.router):
         app.include_router(router)
-    for room in (house.tenancy, access, Privacy(house.tenancy, Settings())):
+    witness = open_witness(house.database)
+    for room in (witness, house.tenancy, access, Privacy(house.tenancy, Settings())):
         rooms.add(room)
     gate = Gate(
         app, routes=app.routes, rooms=rooms, authenticator=access, limiter=access, max_body_bytes=65_536

@@ -9,13 +9,9 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege, RestrictViolation
 
-from florin.access.signing.jwt import Claims
-from florin.access.signing.service import SigningKeys, rotate_if_due
 from florin.audit.chain import verify
 from florin.audit.service import entries
-from florin.kernel.clock import now
 from florin.kernel.crypto import KeyRing, SealBroken, add_key, drop_key
-from florin.kernel.http.call import PrincipalKind
 from florin.kernel.ids import new_id
 from florin.kernel.vault import Vault
 from florin.ledger.seals import keys as seal_keys
@@ -119,23 +115,6 @@ async def test_a_new_key_comes_to_seal_everything_and_the_old_one_may_leave(hous
     drop_key(house.ring_file, "k1")
     await check_all_opens(house, made, KeyRing.from_file(house.ring_file))
     assert (await service.reencrypt(house.database, house.ring, house.tenant_id)).rows == 0
-
-
-async def test_the_platforms_signing_keys_are_sealed_anew_too(house: House) -> None:
-    keys = SigningKeys(house.database, house.ring, house.tenancy.notifier, issuer="https://pay.bank.example")
-    await rotate_if_due(keys)
-    at, user_id = int(now().timestamp()), new_id()
-    claims = Claims(house.tenant_id, False, PrincipalKind.USER, user_id, new_id(), at, at + 900, new_id())
-    add_key(house.ring_file)
-    assert (await service.reencrypt(house.database, house.ring, None)).rows == 1
-    drop_key(house.ring_file, "k1")
-    alone = SigningKeys(
-        house.database,
-        KeyRing.from_file(house.ring_file),
-        house.tenancy.notifier,
-        issuer="https://pay.bank.example",
-    )
-    assert (await keys.verify(await alone.sign(claims))).subject == user_id
 
 
 async def test_the_audit_log_says_what_was_sealed_anew_and_stays_whole(house: House) -> None:

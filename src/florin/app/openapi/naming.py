@@ -61,7 +61,6 @@ TAGS: Final[list[dict[str, Any]]] = [
     },
     {"name": "Audit", "description": "Who changed or was shown what, when, from where and why."},
     {"name": "Privacy", "description": "How long what is kept, who is not to be erased, and why."},
-    {"name": "Audit", "description": "Who changed which setting, when, from where and why."},
     {"name": "Reference", "description": "Currencies and payment methods, the same for everybody."},
     {"name": "Providers", "description": "Where payment providers report. Authentic by their signature."},
     {"name": "Operation", "description": "For load balancers, orchestrators and Prometheus."},

@@ -21,7 +21,13 @@ from tests.flows.conftest import Florin
 
 ID = re.compile(r"\b([a-z]{2,4})_[0-7][0-9a-hjkmnp-tv-z]{25}\b")
 Body = dict[str, Any]
-NAMES = {"key": "fraud.enabled", "code": "customer:vip", "name": "fintech", "role_code": "desk"}
+NAMES = {
+    "key": "fraud.enabled",
+    "code": "customer:vip",
+    "name": "fintech",
+    "role_code": "desk",
+    "tenant_code": "OTHER",
+}
 """What parts of paths that are no ids hold here: a setting, a node of the chart, a template of one."""
 ONCE: dict[str, Callable[[], str]] = {
     "code": lambda: f"c{uuid4().hex}",
@@ -245,7 +251,7 @@ def furnish(tenant: Tenant) -> Tenant:
     tenant.made("/v1/templates/till.deposit", recipe["application/json"]["example"], "PUT")
     tenant.made("/v1/chart/nodes", {"code": NAMES["code"], "name": "VIP", "type": "liability"})
     ids["lim"] = tenant.made("/v1/limits", {"name": run, "side": "debit", "currency": "USD"})["id"]
-    ids["user"], ids["ses"] = unknown_id("user"), unknown_id("ses")
+    ids["ses"], ids["otc"] = unknown_id("ses"), unknown_id("otc")
     ids["aud"] = tenant.made("/v1/audit", method="GET")["data"][0]["id"]
     imported = tenant.request(
         "POST",

@@ -1,4 +1,7 @@
-"""One platform in this process, on a Unix socket: two tenants and two partners who own one of everything."""
+"""One platform in this process, on a Unix socket, and who is in it.
+
+Two tenants, two partners and a business unit who own one of everything; PLATFORM; people who have signed in.
+"""
 
 import asyncio
 import socket
@@ -14,23 +17,31 @@ import psycopg
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from psycopg import sql
+from starlette.types import Receive, Scope, Send
 
+from florin.access.people.model import Grant
+from florin.access.people.roles import create_role
+from florin.access.people.room import People
 from florin.access.service import Access, create_key
 from florin.app.asgi import ROUTERS, build
 from florin.app.serve import Server
-from florin.kernel.http.call import Principal, PrincipalKind, Rooms
+from florin.kernel.http.call import Permission, Principal, PrincipalKind, Rooms
 from florin.kernel.http.gate import Authenticator, Gate, Headers, RateLimiter, permission_of
-from florin.kernel.ids import decode_id
-from florin.kernel.permissions import PERMISSIONS
+from florin.kernel.ids import decode_id, encode_id
+from florin.kernel.permissions import PERMISSIONS, SELF
+from florin.kernel.provenance import Provenance, acting_as
 from florin.kernel.settings import Settings
 from florin.tenancy.model import TenantDetails, TenantType
+from florin.tenancy.platform import ensure_platform
 from florin.tenancy.service import Tenancy, create_tenant
 from tests.flows import world
 from tests.flows.world import Operation, Tenant
+from tests.owasp.documented import check_documented
+from tests.owasp.residents import OPERATOR, Resident, let_in, move_in
 
 T = TypeVar("T")
 
-OPERATIONS = list(world.operations())
+OPERATIONS = list(world.operations(everybodys=True))
 ROUTES: dict[tuple[str, str], APIRoute] = {
     (method, route.path_format): route
     for router in ROUTERS
@@ -39,9 +50,24 @@ ROUTES: dict[tuple[str, str], APIRoute] = {
     for method in route.methods or ()
 }
 BOOKKEEPING = frozenset(
-    {"tenancy.usage", "access.rate_windows", "access.api_keys", "kernel.idempotency_keys"}
+    {
+        "tenancy.usage",
+        "access.rate_windows",
+        "access.api_keys",
+        "access.lock_outs",
+        "access.address_failures",
+        "access.send_quotas",
+        "audit.heads",
+        "kernel.idempotency_keys",
+    }
 )
-"""What a refused request may leave behind: that it was made, and that its key was used."""
+"""What a refused request may leave behind: that it was made or tried, and that its key was used."""
+
+LOGGED = sql.SQL("SELECT * FROM audit.log WHERE action IN ('created', 'changed', 'deleted')")
+"""Of the audit log what it says of changes; who was shown or refused what may be added."""
+
+FROM = "x-from"
+"""A header of these tests: the address that a request is to come from, which a Unix socket does not tell."""
 
 UNIT = UUID(int=0xB05)
 """A business unit in which nothing is."""
@@ -67,7 +93,9 @@ class Door:
         return known or await self._authenticator.authenticate(headers, address)
 
     async def admit(self, principal: Principal) -> Headers:
-        return [] if principal in self.made_up.values() else await self._limiter.admit(principal)
+        # A walk through everything is more than a user may do in a minute.
+        walks = principal.kind is PrincipalKind.USER or principal in self.made_up.values()
+        return [] if walks else await self._limiter.admit(principal)
 
     async def admit_stranger(self, address: str | None) -> Headers:
         self.strangers += 1
@@ -76,7 +104,12 @@ class Door:
 
 @dataclass
 class House:
-    """The platform and who is in it. `partner` and `other_partner` are keys of partners of `ours`."""
+    """The platform and who is in it.
+
+    `ours`, `theirs`, `partner`, `other_partner` are keys that may do everything, of two tenants and of two
+    partners of `ours`, with ids of what is theirs; `unit` is a business unit's administrator with what is in
+    the unit, and `own` a user with what is his own.
+    """
 
     rooms: Rooms
     door: Door
@@ -87,22 +120,86 @@ class House:
     theirs: Tenant = field(init=False)
     partner: Tenant = field(init=False)
     other_partner: Tenant = field(init=False)
+    unit: Tenant = field(init=False)
+    own: Tenant = field(init=False)
     tenant_id: int = field(init=False)
+    their_tenant_id: int = field(init=False)
+    admin: Resident = field(init=False)
+    """May do everything in `ours`."""
+
+    colleague: Resident = field(init=False)
+    """A viewer of `ours`."""
+
+    foreigner: Resident = field(init=False)
+    """May do everything in `theirs`."""
+
+    clerk: Resident = field(init=False)
+    """Of `partner`, where he may do everything."""
+
+    other_clerk: Resident = field(init=False)
+    manager: Resident = field(init=False)
+    """Administers the business unit and nothing else."""
+
+    operator: Resident = field(init=False)
+    """Administers PLATFORM."""
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine where the platform runs."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+        async def by_operator() -> T:
+            with acting_as(lambda: Provenance("cli:owasp")):
+                return await work
+
+        return asyncio.run_coroutine_threadsafe(by_operator(), self.loop).result(30)
 
     def furnish(self) -> None:
-        """Makes tenants, partners and one of everything for each."""
+        """Makes tenants, partners, people, and one of everything for each."""
         self.tenant_id, self.ours = self._tenant("OURS")
-        _, self.theirs = self._tenant("THEIRS")
-        for tenant in (self.ours, self.theirs):
+        self.their_tenant_id, self.theirs = self._tenant("OTHER")
+        for tenant_id, tenant in ((self.tenant_id, self.ours), (self.their_tenant_id, self.theirs)):
             world.furnish(tenant)
-        self.partner, self.other_partner = self._partner("First"), self._partner("Second")
+            tenant.ids["ses"] = self.session_of(tenant_id, tenant.ids["user"])
+        self.admin = self.resident(Grant("tenant_admin"))
+        self.colleague = self.resident(Grant("viewer"))
+        self.foreigner = self.resident(Grant("tenant_admin"), tenant_id=self.their_tenant_id)
+        self.own = self.as_user(self.admin)
+        self.own.ids["ses"] = self.session_of(self.tenant_id, self.admin.name)
+        self.run(self._make_role())
+        self.partner, self.clerk = self._partner("First")
+        self.other_partner, self.other_clerk = self._partner("Second")
+        self.unit = self._unit()
+        twins, _ = self.run(ensure_platform(self.rooms[Tenancy], "ops@platform.example"))
+        assert twins.live is not None
+        self.operator = self.resident(Grant("platform_admin"), tenant_id=twins.live.tenant_id)
+
+    def resident(
+        self, *grants: Grant, tenant_id: int | None = None, partner_id: UUID | None = None
+    ) -> Resident:
+        """A real user with these roles, of ours unless it is said whose, who has signed in."""
+        made = move_in(self.rooms, tenant_id or self.tenant_id, grants, partner_id=partner_id)
+        return self.run(made)
+
+    def session_of(self, tenant_id: int, user: str) -> str:
+        """One more session of a user, `ses_...`."""
+        tokens = self.run(let_in(self.rooms, tenant_id, decode_id("user", user)))
+        return encode_id("ses", tokens.session_id)
+
+    def as_user(self, who: Resident, things: Tenant | None = None) -> Tenant:
+        """A real user as a caller, with the ids of `things`, else of ours and his own."""
+        ids = self.ours.ids | {"user": who.name, "ses": who.session} if things is None else dict(things.ids)
+        return replace(things or self.ours, key=who.tokens.access_token, ids=ids)
+
+    def able(self, operation: Operation) -> Tenant:
+        """Whoever may use it."""
+        asked = permission(operation)
+        if isinstance(asked, Permission) and asked.scope == SELF:
+            return self.own
+        if isinstance(asked, Permission) and asked.platform:
+            return self.as_user(self.operator)
+        return self.ours
 
     def caller(self, who: Tenant) -> Tenant:
-        """The same, with ids of ours for what partners have nothing of."""
+        """The same, with ids of ours for what he has nothing of."""
         if who is self.theirs:
             return who
         return replace(
@@ -135,10 +232,12 @@ class House:
             for schema, table in tables:
                 if f"{schema}.{table}" in BOOKKEEPING:
                     continue
+                name = sql.Identifier(schema, table)
+                rows = LOGGED if (schema, table) == ("audit", "log") else sql.SQL("TABLE {}").format(name)
                 row = connection.execute(
                     sql.SQL(
-                        "SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {} t"
-                    ).format(sql.Identifier(schema, table))
+                        "SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM ({}) t"
+                    ).format(rows)
                 ).fetchone()
                 assert row is not None
                 found[f"{schema}.{table}"] = (row[0], row[1])
@@ -160,10 +259,38 @@ class House:
         )
         return twin.tenant_id, Tenant("http://florin", made.secret, client=self.client)
 
-    def _partner(self, name: str) -> Tenant:
-        """A partner of ours with a key, and one of everything that partners have."""
+    async def _make_role(self) -> None:
+        """One that allows everything, and that partners' users may have."""
+        await create_role(
+            self.rooms[People],
+            self.tenant_id,
+            code="everything",
+            name="Everything",
+            description="",
+            permissions=["*"],
+            by=OPERATOR,
+        )
+
+    def _unit(self) -> Tenant:
+        """A business unit's administrator, and one of everything that a unit has."""
+        unit = self.ours.made("/v1/business-units", {"name": "Inside", "type": "RETAIL"})["id"]
+        unit_id = decode_id("bu", unit)
+        self.manager = self.resident(Grant("business_unit_admin", unit_id))
+        someone = self.resident(Grant("viewer", unit_id))
+        ids = {"bu": unit, "user": someone.name, "ses": someone.session}
+        customer = {"reference": uuid4().hex, "business_unit_id": unit}
+        ids["cus"] = self.ours.made("/v1/customers", customer)["id"]
+        shown = self.ours.made(f"/v1/assignments?user_id={someone.name}", method="GET")
+        ids["asg"] = shown["data"][0]["id"]
+        own = {"type": "BOOLEAN", "value": True, "business_unit_id": unit}
+        self.ours.made("/v1/config/fraud.enabled", own, "PUT")
+        return replace(self.ours, key=self.manager.tokens.access_token, ids=ids)
+
+    def _partner(self, name: str) -> tuple[Tenant, Resident]:
+        """A partner of ours with a key and a user, and one of everything that partners have."""
         email = f"{uuid4().hex}@shop.example"
         partner = self.ours.made("/v1/partners", {"name": name, "email": email})["id"]
+        partner_id = decode_id("ptnr", partner)
         unlimited = dict.fromkeys(("per_minute", "per_hour", "per_day"))
         made = self.run(
             create_key(
@@ -171,14 +298,18 @@ class House:
                 self.tenant_id,
                 name=name,
                 scopes=["*"],
-                partner_id=decode_id("ptnr", partner),
+                partner_id=partner_id,
                 limits=unlimited,
             )
         )
+        clerk = self.resident(Grant("everything"), partner_id=partner_id)
         shop = Tenant("http://florin", made.secret, client=self.client)
         ids = shop.ids = {"ptnr": partner}
         ids["cus"] = shop.made("/v1/customers", {"reference": uuid4().hex})["id"]
         ids["key"] = shop.made("/v1/api-keys", {"name": "k", "scopes": ["events:read"]})["id"]
+        ids["user"] = shop.made("/v1/users", {"user_name": f"u{uuid4().hex[:20]}"})["id"]
+        ids["asg"] = shop.made("/v1/assignments", {"user_id": ids["user"], "role": "viewer"})["id"]
+        ids["ses"] = self.session_of(self.tenant_id, ids["user"])
         payment = {"amount": 9900, "currency": "USD", "method": {"type": "card", "token": "tok_success"}}
         ids["pay"] = shop.made("/v1/payments", {**payment, "capture_method": "manual"})["id"]
         completed = shop.made("/v1/payments", payment)["id"]
@@ -187,7 +318,7 @@ class House:
         endpoint = {"url": "https://shop.example/webhooks", "events": ["*"]}
         ids["we"] = shop.made("/v1/webhook-endpoints", endpoint)["id"]
         ids["whd"] = shop.made(f"/v1/webhook-endpoints/{ids['we']}/test")["id"]
-        return shop
+        return shop, clerk
 
 
 def open_house(directory: Path, app_url: str, root_url: str) -> Iterator[House]:
@@ -196,7 +327,15 @@ def open_house(directory: Path, app_url: str, root_url: str) -> Iterator[House]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(path)
         listening.listen(100)
-        gate = cast(Gate, build(Settings(data_dir=directory, port=8000), app_url))
+        settings = Settings(
+            data_dir=directory,
+            port=8000,
+            email_sender="file",
+            argon2_memory_kib=1024,
+            argon2_iterations=1,
+            argon2_lanes=1,
+        )
+        gate = cast(Gate, build(settings, app_url))
         door = Door(gate._authenticator, gate._limiter)
         gate._authenticator = gate._limiter = door
         loop, started = asyncio.new_event_loop(), threading.Event()
@@ -205,7 +344,8 @@ def open_house(directory: Path, app_url: str, root_url: str) -> Iterator[House]:
         thread.start()
         assert started.wait(30), "the platform does not start"
         app = cast(FastAPI, gate._app)
-        with httpx.Client(transport=httpx.HTTPTransport(uds=path), timeout=30) as client:
+        hooks = {"response": [check_documented]}
+        with httpx.Client(transport=httpx.HTTPTransport(uds=path), timeout=30, event_hooks=hooks) as client:
             house = House(app.state.rooms, door, root_url, client, loop)
             house.furnish()
             yield house
@@ -220,8 +360,12 @@ def _serve(
     servers: list[Server],
     started: threading.Event,
 ) -> None:
+    async def addressed(scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", ())).get(FROM.encode())
+        await gate({**scope, "client": (given.decode(), 1)} if given else scope, receive, send)
+
     async def serve() -> None:
-        server = Server(gate)
+        server = Server(addressed)
         servers.append(server)
         task = asyncio.create_task(server.serve([listening]))
         while not server.started or not server.servers:

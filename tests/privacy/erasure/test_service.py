@@ -225,6 +225,24 @@ async def test_an_erased_user_is_signed_out_and_nothing_of_them_can_be_read(
     assert row == ("DELETED", None, "erased", "key_test")
 
 
+async def test_a_user_who_has_signed_out_is_erased_and_the_session_stays_as_it_ended(
+    house: House, privacy: Privacy, database_urls: Urls
+) -> None:
+    user_id, _ = await user_of(house)
+    shown = b"SELECT ended_at, ended_reason, address, user_agent FROM access.sessions WHERE user_id = %s"
+    end = b"UPDATE access.sessions SET ended_at = now(), ended_reason = 'signed_out' WHERE user_id = %s"
+    with psycopg.connect(database_urls.root, autocommit=True) as root:
+        root.execute(f"SET app.tenant_id = {house.tenant_id}".encode())
+        root.execute(end, (user_id,))
+        before = root.execute(shown, (user_id,)).fetchone()
+        assert before is not None
+        await erase(privacy, house.tenant_id, Kind.USER, user_id, by=BY)
+        assert root.execute(shown, (user_id,)).fetchone() == (*before[:2], None, None)
+        for change in ("ended_reason = 'revoked'", "ended_at = NULL, ended_reason = NULL", "address = 'x'"):
+            with pytest.raises(psycopg.errors.RestrictViolation):
+                root.execute(f"UPDATE access.sessions SET {change} WHERE user_id = %s".encode(), (user_id,))
+
+
 async def test_the_audit_log_says_who_erased_and_why(house: House, privacy: Privacy) -> None:
     customer = await customer_of(house)
     first = await erase(privacy, house.tenant_id, Kind.CUSTOMER, customer.id, by=BY)

@@ -57,7 +57,8 @@ ALTER TABLE access.sessions ADD CONSTRAINT sessions_reason_known CHECK (ended_re
     ('signed_out', 'revoked', 'refresh_reused', 'password_changed', 'user_disabled', 'erased', 'expired'));
 CREATE INDEX sessions_open ON access.sessions (tenant_id, id) WHERE ended_at IS NULL;
 
--- A session that has ended stays ended, for the reason that it ended for; a token that was used stays used.
+-- A session that has ended stays as it ended, for the reason that it ended for: only from where it came may be
+-- forgotten, when its user is erased. A token that was used stays used.
 CREATE FUNCTION access.keep_ended() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
@@ -65,7 +66,13 @@ BEGIN
     RAISE EXCEPTION '% is over', TG_ARGV[0] USING ERRCODE = 'restrict_violation';
 END
 $$;
-CREATE TRIGGER ended_stays_ended BEFORE UPDATE ON access.sessions FOR EACH ROW WHEN (OLD.ended_at IS NOT NULL)
+CREATE TRIGGER ended_stays_ended BEFORE UPDATE ON access.sessions FOR EACH ROW
+    WHEN (OLD.ended_at IS NOT NULL
+          AND ((NEW.tenant_id, NEW.id, NEW.user_id, NEW.methods, NEW.created_at, NEW.last_used_at, NEW.expires_at,
+                NEW.ended_at, NEW.ended_reason)
+               IS DISTINCT FROM (OLD.tenant_id, OLD.id, OLD.user_id, OLD.methods, OLD.created_at, OLD.last_used_at,
+                                 OLD.expires_at, OLD.ended_at, OLD.ended_reason)
+               OR NEW.address IS NOT NULL OR NEW.user_agent IS NOT NULL))
     EXECUTE FUNCTION access.keep_ended('the session');
 CREATE TRIGGER used_stays_used BEFORE UPDATE ON access.refresh_tokens FOR EACH ROW WHEN (OLD.used_at IS NOT NULL)
     EXECUTE FUNCTION access.keep_ended('the refresh token');

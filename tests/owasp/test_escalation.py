@@ -81,7 +81,8 @@ def steps(house: House, me: Resident, subject: str, unit: str, strongest: Reside
     yield "DELETE", f"/v1/users/{stronger}", None
     yield "POST", f"/v1/users/{stronger}/sessions/{strongest.session}/end", None
     key = house.ours.ids["key"]
-    yield "PATCH", f"/v1/api-keys/{key}", {"scopes": ["*"]}
+    for change in ({"scopes": ["*"]}, {"allowed_addresses": []}, {"limits": {"per_minute": None}}):
+        yield "PATCH", f"/v1/api-keys/{key}", change
     yield "POST", f"/v1/api-keys/{key}/rotate", {"overlap_hours": 1}
     yield "PATCH", f"/v1/business-units/{house.ours.ids['bu']}", {"parent_id": unit}
     yield "PATCH", f"/v1/business-units/{unit}", {"parent_id": None}
@@ -147,6 +148,7 @@ def test_a_key_that_manages_people_roles_or_keys_gives_no_more_than_it_may(house
     for _, path, body in walk(house, key, steps(house, subject, subject.name, unit, strongest)):
         assert not {"permissions", "role", "email"} & (body or {}).keys(), (path, body)
         assert strongest.name not in path, (path, body)
+        assert not path.startswith("/v1/api-keys/"), "its scopes are not among those that it may give"
     assert all(beyond(scopes, permissions) == [] for _, permissions in given_by(house, made["id"]))
     assert (held(house, strongest), assignments_of(house, strongest)) == his
 

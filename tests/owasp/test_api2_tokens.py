@@ -291,6 +291,55 @@ def test_a_role_that_is_taken_away_is_gone_from_tokens_that_there_are(house: Hou
         time.sleep(0.02)
 
 
+def client_of(who: Tenant) -> tuple[str, str]:
+    """The id and the secret of an OAuth client that may do everything."""
+    made = who.made("/v1/api-keys", {"name": "client", "scopes": ["*"], "kind": "client"})
+    return made["id"], made["secret"]
+
+
+def oauth(house: House, path: str, client: tuple[str, str], **fields: str) -> Json:
+    url = f"http://florin/v1/oauth/{path}"
+    answer: Json = house.client.post(url, auth=client, data=fields).json()
+    return answer
+
+
+def test_a_clients_token_may_what_it_was_given_and_ends_with_the_client(house: House) -> None:
+    client = client_of(house.ours)
+    given = oauth(house, "token", client, grant_type="client_credentials", scope="payments:read")
+    as_client = Tenant("http://florin", given["access_token"], client=house.client)
+    assert as_client.request("GET", "/v1/payments").status_code == 200
+    for method, path in (("POST", "/v1/payments"), ("GET", "/v1/refunds"), ("GET", "/v1/users")):
+        assert as_client.request(method, path).json()["code"] == "forbidden"
+    assert as_client.request("GET", "/v1/me").json()["code"] == "users_only"
+    house.ours.made(f"/v1/api-keys/{client[0]}/revoke")
+    assert refused(as_client)
+    again = oauth(house, "token", client, grant_type="client_credentials")
+    assert again["error"] == "invalid_client"
+
+
+def test_clients_learn_nothing_of_tokens_of_other_tenants_and_partners(house: House) -> None:
+    ours, partners = house.admin.tokens.access_token, house.clerk.tokens.access_token
+    for who, token, active in (
+        (house.ours, ours, True),
+        (house.ours, partners, True),
+        (house.partner, partners, True),
+        (house.partner, ours, False),
+        (house.other_partner, partners, False),
+        (house.theirs, ours, False),
+        (house.theirs, partners, False),
+    ):
+        shown = oauth(house, "introspect", client_of(who), token=token)
+        assert shown["active"] is active
+        assert active or shown == {"active": False}
+
+
+def test_a_client_does_not_get_in_as_another(house: House) -> None:
+    own, other = client_of(house.partner), client_of(house.ours)
+    for mixed in ((other[0], own[1]), (own[0], other[1])):
+        answer = oauth(house, "token", mixed, grant_type="client_credentials")
+        assert answer["error"] == "invalid_client"
+
+
 def test_a_token_says_nothing_that_is_personal_or_secret(forge: Forge) -> None:
     said = {"iss", "aud", "sub", "jti", "iat", "nbf", "exp", "tenant", "mode", "sid"}
     assert forge.claims.keys() == said

@@ -9,13 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pyotp
 import pytest
 
 from florin.access.signin.policy import ADDRESS_FAILURES, USER_FAILURES
 from florin.access.signin.room import SignIn
 from florin.kernel.http.call import OpenToAll
 from florin.kernel.settings import Settings
-from tests.flows.world import Operation
+from tests.flows.world import Operation, Tenant
 from tests.owasp.house import FROM, OPERATIONS, House, permission
 from tests.owasp.residents import PASSWORD, Resident, give_password
 
@@ -172,6 +173,27 @@ def test_a_present_password_is_guessed_at_five_times_by_whoever_has_the_session(
 
     assert {change(f"{WRONG} {number}") for number in range(USER_FAILURES)} == {403}
     assert change(PASSWORD) == 403
+
+
+def test_a_second_factor_is_guessed_at_a_few_times_and_then_the_right_one_is_wrong_too(
+    house: House, someone: Resident
+) -> None:
+    signed_in = sign_in(house, someone.user_name, PASSWORD).json()
+    me = Tenant("http://florin", signed_in["access_token"], client=house.client)
+    secret = me.made("/v1/me/totp", {"password": PASSWORD})["secret"]
+    fresh = me.made("/v1/me/totp/confirm", {"code": pyotp.TOTP(secret).now()})["recovery_codes"]
+
+    def answer(challenge: str, code: str) -> int:
+        return knock(house, "challenge", {"challenge": challenge, "code": code}).status_code
+
+    challenge = sign_in(house, someone.user_name, PASSWORD).json()["challenge"]
+    assert answer(challenge, fresh[0]) == 200
+    challenge = sign_in(house, someone.user_name, PASSWORD).json()["challenge"]
+    assert answer(challenge, fresh[0]) == 401, "a recovery code is good once"
+    for number in range(USER_FAILURES - 1):
+        assert answer(challenge, f"{number:06}") == 401
+    assert answer(challenge, fresh[1]) == 401
+    assert outcome(sign_in(house, someone.user_name, PASSWORD))[0] == 401, "and the user is locked out"
 
 
 def until_refused(ask: Callable[[], httpx.Response], most: int) -> httpx.Response:

@@ -81,8 +81,13 @@ def steps(house: House, me: Resident, subject: str, unit: str, strongest: Reside
     yield "DELETE", f"/v1/users/{stronger}", None
     yield "POST", f"/v1/users/{stronger}/sessions/{strongest.session}/end", None
     key = house.ours.ids["key"]
-    for change in ({"scopes": ["*"]}, {"allowed_addresses": []}, {"limits": {"per_minute": None}}):
-        yield "PATCH", f"/v1/api-keys/{key}", change
+    looser: tuple[Json, ...] = (
+        {"scopes": ["*"]},
+        {"allowed_addresses": []},
+        {"limits": {"per_minute": None}},
+    )
+    for loosened in looser:
+        yield "PATCH", f"/v1/api-keys/{key}", loosened
     yield "POST", f"/v1/api-keys/{key}/rotate", {"overlap_hours": 1}
     yield "PATCH", f"/v1/business-units/{house.ours.ids['bu']}", {"parent_id": unit}
     yield "PATCH", f"/v1/business-units/{unit}", {"parent_id": None}

@@ -29,7 +29,7 @@ from florin.app.serve import Server
 from florin.kernel.http.call import Permission, Principal, PrincipalKind, Rooms
 from florin.kernel.http.gate import Authenticator, Gate, Headers, RateLimiter, permission_of
 from florin.kernel.ids import decode_id, encode_id
-from florin.kernel.permissions import PERMISSIONS, SELF
+from florin.kernel.permissions import SELF
 from florin.kernel.provenance import Provenance, acting_as
 from florin.kernel.settings import Settings
 from florin.tenancy.model import TenantDetails, TenantType
@@ -398,6 +398,3 @@ def send(who: Tenant, operation: Operation, path: str, body: Any = None) -> http
     if operation.takes_file:
         return who.request(operation.method, path, content=b"", headers={"content-type": "text/csv"})
     return who.request(operation.method, path, json=body)
-
-
-ALL = tuple(sorted(PERMISSIONS))

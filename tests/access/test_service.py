@@ -264,17 +264,39 @@ async def test_a_change_is_felt_at_once_and_leaves_the_rest_as_it_is(access: Acc
 async def test_nobody_gives_a_key_by_changing_it_what_he_does_not_have(access: Access, twins: Twins) -> None:
     tenant_id = twins[0].tenant_id
     made = await create_key(access, tenant_id, name="k", scopes=["ledger:read"])
-    for scopes in (["*"], ["keys:*"], ["keys:write", "ledger:read"]):
+    for scopes in (["*"], ["keys:*"], ["keys:write", "payments:read"]):
         with pytest.raises(BeyondOwnScopes):
             await change_key(
-                access, tenant_id, made.key.id, {"scopes": scopes}, by_scopes=frozenset({"keys:write"})
+                access,
+                tenant_id,
+                made.key.id,
+                {"scopes": scopes},
+                by_scopes=frozenset({"keys:write", "ledger:read"}),
             )
     family = await change_key(
-        access, tenant_id, made.key.id, {"scopes": ["keys:read"]}, by_scopes=frozenset({"keys:*"})
+        access,
+        tenant_id,
+        made.key.id,
+        {"scopes": ["keys:read"]},
+        by_scopes=frozenset({"keys:*", "ledger:*"}),
     )
     assert family.scopes == ["keys:read"]
     with pytest.raises(UnknownScope):
         await change_key(access, tenant_id, made.key.id, {"scopes": ["keys:destroy"]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"allowed_addresses": []}, {"limits": {"per_minute": None}}, {"name": "x"}, {"scopes": ["keys:read"]}],
+)
+async def test_nobody_changes_a_key_that_may_do_what_he_may_not(
+    access: Access, twins: Twins, change: dict[str, object]
+) -> None:
+    tenant_id = twins[0].tenant_id
+    made = await create_key(access, tenant_id, name="k", scopes=["*"], allowed_addresses=HERE)
+    with pytest.raises(BeyondOwnScopes):
+        await change_key(access, tenant_id, made.key.id, change, by_scopes=frozenset({"keys:*"}))
+    assert await get_key(access, tenant_id, made.key.id) == made.key
 
 
 async def test_scopes_of_the_platform_are_for_keys_of_its_tenant(

@@ -23,6 +23,7 @@ from florin.access.people.model import Grant
 from florin.access.people.roles import create_role
 from florin.access.people.room import People
 from florin.access.service import Access, create_key
+from florin.access.sessions.model import TokenPair
 from florin.app.asgi import ROUTERS, build
 from florin.app.serve import Server
 from florin.kernel.http.call import Permission, Principal, PrincipalKind, Rooms
@@ -179,10 +180,13 @@ class House:
         made = move_in(self.rooms, tenant_id or self.tenant_id, grants, partner_id=partner_id)
         return self.run(made)
 
+    def tokens_of(self, tenant_id: int, user: str) -> TokenPair:
+        """Those of one more session of a user."""
+        return self.run(let_in(self.rooms, tenant_id, decode_id("user", user)))
+
     def session_of(self, tenant_id: int, user: str) -> str:
         """One more session of a user, `ses_...`."""
-        tokens = self.run(let_in(self.rooms, tenant_id, decode_id("user", user)))
-        return encode_id("ses", tokens.session_id)
+        return encode_id("ses", self.tokens_of(tenant_id, user).session_id)
 
     def as_user(self, who: Resident, things: Tenant | None = None) -> Tenant:
         """A real user as a caller, with the ids of `things`, else of ours and his own."""

@@ -10,7 +10,7 @@ from florin.kernel.http.call import Permission
 from florin.kernel.permissions import SELF
 from tests.flows.world import ID, Operation, Tenant, leaves, prefix_of, unknown_id, with_value
 from tests.owasp.documented import objects, schemas_at
-from tests.owasp.house import OPERATIONS, UNIT, House, path_ids, permission, send
+from tests.owasp.house import OPERATIONS, House, path_ids, permission, send
 
 GUARDED = [one for one in OPERATIONS if isinstance(permission(one), Permission)]
 WITH_ID = [one for one in GUARDED if path_ids(one)]
@@ -148,21 +148,19 @@ def test_what_is_listed_or_shown_holds_no_id_of_somebody_else(house: House, oper
             assert not shown & foreign, (operation.name, parameter["name"], shown & foreign)
 
 
-def test_somebody_of_another_business_unit_finds_nothing(house: House) -> None:
-    for operation in OPERATIONS:
-        asked = permission(operation)
-        if not getattr(asked, "by_unit", False):
-            continue
-        who = house.user(unit_scopes={UNIT: frozenset({asked.scope})}, platform=asked.platform)
-        answer = send(who, operation, house.ours.path(operation), house.ours.body(operation))
-        if path_ids(operation):
-            assert answer.status_code == 404, (operation.name, answer.text)
-        elif operation.name == "listRoles":
-            continue  # what roles there are is no secret of a unit
-        elif operation.method == "GET" or operation.name.startswith("search"):
-            assert answer.json().get("data", []) == [], operation.name
-        else:
-            assert answer.status_code in (403, 404, 422), (operation.name, answer.text)
+def test_sessions_of_others_are_not_reached_by_way_of_a_user_of_ones_own(house: House) -> None:
+    mixed = [
+        (house.ours, house.colleague.name, house.admin.session),
+        (house.ours, house.colleague.name, house.foreigner.session),
+        (house.partner, house.clerk.name, house.other_clerk.session),
+        (house.as_user(house.clerk), house.clerk.name, house.admin.session),
+        (house.as_user(house.admin), house.admin.name, house.colleague.session),
+    ]
+    for who, user, session in mixed:
+        answer = who.request("POST", f"/v1/users/{user}/sessions/{session}/end")
+        assert answer.status_code == 404, (user, session, answer.text)
+        answer = house.as_user(house.colleague).request("POST", f"/v1/me/sessions/{house.admin.session}/end")
+        assert answer.status_code == 404, answer.text
 
 
 def test_nothing_of_all_that_has_changed_anything(house: House, before: dict[str, tuple[int, str]]) -> None:

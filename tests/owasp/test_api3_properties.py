@@ -1,5 +1,9 @@
 """API3:2023, broken object property level authorization: nothing is taken or shown that is not documented."""
 
+from typing import Any
+from uuid import uuid4
+
+import psycopg
 import pytest
 
 from tests.flows.world import DOCUMENT, Operation, resolve, with_value
@@ -29,6 +33,14 @@ OWNED = {
     "password": "correct horse battery staple",
     "password_hash": "$argon2id$",
     "verified": True,
+    "email_verified_at": "2026-01-01T00:00:00Z",
+    "phone_verified_at": "2026-01-01T00:00:00Z",
+    "deleted_at": None,
+    "person_id": "prs_01h455vb4pex5vsknk084sn02q",
+    "assigned_by": "user_01h455vb4pex5vsknk084sn02q",
+    "built_in": True,
+    "second_factor": {"totp": False},
+    "unit_permissions": {"bu_01h455vb4pex5vsknk084sn02q": ["*"]},
     "object": "payment",
     "__proto__": {},
     "$where": "1",
@@ -91,3 +103,64 @@ def test_no_schema_of_an_answer_has_room_for_anything() -> None:
                 if "properties" not in shown and not isinstance(shown.get("additionalProperties"), dict):
                     loose.append(operation.name)
     assert loose == []
+
+
+def test_a_user_is_made_as_nobody_in_particular_whatever_else_is_sent(house: House) -> None:
+    made = house.ours.made("/v1/users", {"user_name": f"u{uuid4().hex[:20]}"})
+    assert (made["status"], made["partner_id"]) == ("INVITED", None)
+    assert (made["email_verified_at"], made["phone_verified_at"]) == (None, None)
+    changes = {
+        "status": "ACTIVE",
+        "tenant_id": house.their_tenant_id,
+        "partner_id": house.partner.ids["ptnr"],
+        "email_verified_at": "2026-01-01T00:00:00Z",
+        "password_hash": "$argon2id$v=19$m=1024,t=1,p=1$AAAA$AAAA",
+        "permissions": ["*"],
+    }
+    for name, value in changes.items():
+        answer = house.ours.request("PATCH", f"/v1/users/{made['id']}", json={"name": "Ann", name: value})
+        assert (answer.status_code, answer.json()["param"]) == (422, name)
+    shown = house.ours.request("GET", f"/v1/users/{made['id']}").json()
+    assert shown == made
+
+
+def test_another_address_has_to_be_verified_anew(house: House) -> None:
+    who = house.resident()
+    with psycopg.connect(house.root, autocommit=True) as root:
+        root.execute(f"SET app.tenant_id = {house.tenant_id}".encode())
+        root.execute("UPDATE access.users SET email_verified_at = now() WHERE id = %s", (who.id,))
+    shown = house.ours.made(f"/v1/users/{who.name}", method="GET")
+    assert shown["email_verified_at"] is not None
+    changed = house.ours.made(f"/v1/users/{who.name}", {"email": f"{uuid4().hex}@evil.example"}, "PATCH")
+    assert changed["email_verified_at"] is None
+
+
+def test_what_a_partner_makes_is_that_partners(house: House) -> None:
+    other, unit = house.other_partner.ids["ptnr"], house.ours.ids["bu"]
+    for who in (house.partner, house.as_user(house.clerk, house.partner)):
+        before = house.digest()
+        attempts: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("/v1/users", {"user_name": f"u{uuid4().hex[:20]}", "partner_id": other}),
+            ("/v1/customers", {"reference": uuid4().hex, "partner_id": other}),
+            ("/v1/customers", {"reference": uuid4().hex, "business_unit_id": unit}),
+            ("/v1/api-keys", {"name": "k", "scopes": ["events:read"], "partner_id": other}),
+            ("/v1/api-keys", {"name": "k", "scopes": ["events:read"], "limits": {"per_minute": None}}),
+            ("/v1/assignments", {"user_id": who.ids["user"], "role": "operator", "business_unit_id": unit}),
+            ("/v1/assignments", {"user_id": house.other_partner.ids["user"], "role": "operator"}),
+            ("/v1/roles", {"code": "mine", "name": "Mine", "permissions": ["payments:read"]}),
+        )
+        for path, body in attempts:
+            answer = who.request("POST", path, json=body)
+            assert answer.status_code in (403, 404, 422), (path, body, answer.text)
+        assert house.digest() == before
+        own = house.partner.ids["ptnr"]
+        made = who.made("/v1/users", {"user_name": f"u{uuid4().hex[:20]}"})
+        key = who.made("/v1/api-keys", {"name": "k", "scopes": ["events:read"]})
+        assert (made["partner_id"], key["partner_id"]) == (own, own)
+
+
+def test_no_answer_about_people_shows_what_proves_who_they_are(house: House) -> None:
+    for path in (f"/v1/users/{house.admin.name}", f"/v1/users/{house.admin.name}/sessions", "/v1/me"):
+        text = house.own.request("GET", path).text
+        for secret in ("password_hash", "argon2", "digest", "sealed", "refresh_token", "totp_secret"):
+            assert secret not in text, path

@@ -300,6 +300,8 @@ async def change_key(
 ) -> ApiKey:
     """Changes a key that has not ended; its row is locked. Every process feels it within moments.
 
+    Whoever changes a key must have every scope of it: its addresses and limits bind a stronger key.
+
     Args:
         changes: of `name`, `scopes`, `allowed_addresses`, and `limits` (those of its periods that change).
         partner_id: with it, only that partner's keys.
@@ -308,6 +310,7 @@ async def change_key(
     Raises:
         ApiKeyNotFound: no such key, or another partner's.
         ApiKeyEnded: it is revoked or has expired.
+        BeyondOwnScopes: it has a scope that whoever changes it does not have.
         UnknownScope, BeyondOwnScopes, PlatformScope: as in `create_key`, of the scopes that it would have.
     """
     given = dict(changes)
@@ -316,6 +319,7 @@ async def change_key(
         given["scopes"] = sorted(set(given["scopes"]))
     async with access.database.tenant(tenant_id) as connection:
         key = await _locked(connection, tenant_id, key_id, partner_id)
+        _check_scopes(key.scopes, by_scopes)
         if key.status(now()) is not KeyStatus.ACTIVE:
             raise ApiKeyEnded
         if "scopes" in given:

@@ -124,6 +124,21 @@ async def test_an_administrator_ends_a_users_sessions(
     assert await refusal(await client.get(nobody, headers=holder)) == (404, "user_not_found")
 
 
+async def test_nobody_ends_sessions_of_a_user_who_may_do_more(
+    client: httpx.AsyncClient, here: Process, twins: Twins, database: Database
+) -> None:
+    tenant_id = twins[0].tenant_id
+    stronger = await new_user(database, tenant_id, ["tenant_admin"])
+    weaker = await new_user(database, tenant_id, ["business_unit_admin"])
+    pair, holder = await here.sign_in(tenant_id, stronger), await here.sign_in(tenant_id, weaker)
+    base = f"/v1/users/{encode_id('user', stronger)}/sessions"
+    for path in (f"{base}/end", f"{base}/{encode_id('ses', pair.session_id)}/end"):
+        answer = await client.post(path, headers=as_holder(holder.access_token))
+        assert await refusal(answer) == (403, "beyond_own_permissions")
+    still = await client.get("/v1/tenant", headers=as_holder(pair.access_token))
+    assert still.status_code == 200
+
+
 async def test_a_viewer_a_partner_and_another_tenant_do_not_reach_a_users_sessions(
     client: httpx.AsyncClient, here: Process, twins: Twins, database: Database, partner: Partner
 ) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from florin.access.people.policy import Actor
 from florin.access.sessions import service, views
 from florin.access.sessions.model import EndReason
 from florin.access.sessions.service import Sessions
@@ -103,8 +104,8 @@ async def list_user_sessions(
 
 @router.post("/v1/users/{user_id}/sessions/end", summary="End a user's sessions", responses=problems(404))
 async def end_user_sessions(call: Write, user_id: UserId) -> SessionsEnded:
-    """Signs a user out everywhere, at once."""
-    await _within_reach(call, user_id)
+    """Signs a user who may do nothing that you may not out everywhere, at once."""
+    await _managed(call, user_id)
     return SessionsEnded(
         ended=await service.end_of_user(call.rooms[Sessions], call.tenant_id, user_id, EndReason.REVOKED)
     )
@@ -117,8 +118,8 @@ async def end_user_sessions(call: Write, user_id: UserId) -> SessionsEnded:
     responses=problems(404),
 )
 async def end_user_session(call: Write, user_id: UserId, session_id: SessionId) -> None:
-    """Signs a user out in one place, at once."""
-    await _within_reach(call, user_id)
+    """Signs a user who may do nothing that you may not out in one place, at once."""
+    await _managed(call, user_id)
     await service.end(
         call.rooms[Sessions], call.tenant_id, session_id, user_id=user_id, reason=EndReason.REVOKED
     )
@@ -132,6 +133,11 @@ async def _within_reach(call: Call, user_id: UUID) -> Owner:
         partner_id=call.principal.partner_id,
         units=call.units,
     )
+
+
+async def _managed(call: Call, user_id: UUID) -> None:
+    await _within_reach(call, user_id)
+    await service.check_outranks(call.rooms[Sessions], call.tenant_id, user_id, by=Actor.of(call))
 
 
 async def _page(

@@ -18,7 +18,10 @@ import structlog
 
 from florin.access import store as access_store
 from florin.access.errors import PartnerNotActive, TenantNotActive
+from florin.access.people import policy
+from florin.access.people import store as people_store
 from florin.access.people.errors import UserNotFound
+from florin.access.people.policy import Actor
 from florin.access.sessions import model, store
 from florin.access.sessions.errors import RefreshRefused, SessionNotFound, UserNotActive
 from florin.access.sessions.model import EndReason, PresentedRefresh, Session, TokenPair
@@ -296,6 +299,12 @@ async def owner_of(
     if units is not None and not (found.assigned_to and found.assigned_to <= units):
         raise UserNotFound
     return found
+
+
+async def check_outranks(sessions: Sessions, tenant_id: int, user_id: UUID, *, by: Actor) -> None:
+    """Refuses to sign a user out who may do more. Raises BeyondOwnPermissions."""
+    async with sessions.database.tenant(tenant_id) as connection:
+        policy.check_outranks(by, await people_store.held(connection, tenant_id, user_id, sessions.now()))
 
 
 async def end_expired(sessions: Sessions, tenant_id: int) -> int:

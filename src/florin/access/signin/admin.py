@@ -43,7 +43,8 @@ async def check_outranks(
 ) -> None:
     """Passes whoever may do all that the user may, wherever the user may.
 
-    Else whoever may take second factors away could take those of stronger users, and be them.
+    Else whoever may take second factors away could take those of stronger users, and be them; and whoever may
+    unlock could guess at their passwords without end.
 
     Raises:
         UserMayDoMore: there is something that he may not.

@@ -53,8 +53,9 @@ async def test_a_lost_second_factor_is_taken_away_and_sessions_end(
     assert (await client("POST", path(ann, "reset-second-factor"), token=key)).status_code == 204
 
 
-async def test_nobody_takes_a_second_factor_from_a_user_who_may_do_more(
-    client: Client, tenancy: Tenancy, make_user: MakeUser
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_nobody_unlocks_or_takes_a_second_factor_from_a_user_who_may_do_more(
+    client: Client, tenancy: Tenancy, make_user: MakeUser, action: str
 ) -> None:
     admin = await make_user(roles=["tenant_admin"])
     unit = await create_business_unit(
@@ -70,7 +71,7 @@ async def test_nobody_takes_a_second_factor_from_a_user_who_may_do_more(
         (admin, weaker, 204),
         (admin, stronger, 204),
     ):
-        answer = await client("POST", path(user, "reset-second-factor"), token=await client.token(who))
+        answer = await client("POST", path(user, action), token=await client.token(who))
         assert answer.status_code == status
         assert status == 204 or answer.json()["code"] == "user_may_do_more"
 

@@ -18,8 +18,10 @@ Write = Annotated[Call, Depends(requires("users:write", by_unit=True))]
 
 @router.post("/{user_id}/unlock", status_code=204, summary="Unlock a user", responses=problems(404))
 async def unlock_user(call: Write, user_id: UserId) -> Response:
-    """Forgives wrong passwords and codes, so that the user can try again now. Twice is as once."""
-    account = await _reachable(call, user_id)
+    """Forgives wrong passwords and codes, so that the user can try again now. Nobody forgives them for a user
+    who may do more than himself. Twice is as once.
+    """
+    account = await _outranked(call, user_id)
     await admin.unlock(call.rooms[SignIn], call.tenant_id, account)
     return Response(status_code=204)
 
@@ -35,23 +37,15 @@ async def reset_second_factor(call: Write, user_id: UserId) -> Response:
     second factor sets another up at the next sign-in. Nobody takes it from a user who may do more than
     himself. Twice is as once.
     """
-    account = await _reachable(call, user_id)
-    await admin.check_outranks(
-        call.rooms[SignIn],
-        call.tenant_id,
-        account,
-        scopes=call.principal.scopes,
-        unit_scopes=call.principal.unit_scopes,
-    )
+    account = await _outranked(call, user_id)
     await admin.reset_second_factor(call.rooms[SignIn], call.tenant_id, account)
     return Response(status_code=204)
 
 
-async def _reachable(call: Call, user_id: UserId) -> Account:
-    return await admin.reachable(
-        call.rooms[SignIn],
-        call.tenant_id,
-        user_id,
-        partner_id=call.principal.partner_id,
-        units=call.units,
+async def _outranked(call: Call, user_id: UserId) -> Account:
+    room, who = call.rooms[SignIn], call.principal
+    account = await admin.reachable(
+        room, call.tenant_id, user_id, partner_id=who.partner_id, units=call.units
     )
+    await admin.check_outranks(room, call.tenant_id, account, scopes=who.scopes, unit_scopes=who.unit_scopes)
+    return account

@@ -1,13 +1,19 @@
 """The tenant DEMO that the first start makes: something to try at once."""
 
 import os
+import secrets
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from florin.access.people.errors import UserNotFound
+from florin.access.people.model import Grant
+from florin.access.people.policy import operator
+from florin.access.people.users import create_user
 from florin.access.service import create_key
-from florin.cli.platform import Platform, platform_on
+from florin.access.signin.admin import find_user, set_password
+from florin.cli.platform import Platform, open_sign_in, platform_on
 from florin.kernel.database_urls import DatabaseUrls
 from florin.kernel.db import Database
 from florin.kernel.ids import encode_id
@@ -17,6 +23,7 @@ from florin.tenancy.service import create_partner, create_tenant, list_tenants
 from florin.webhooks.service import EndpointSettings, change_endpoint, create_endpoint, list_endpoints
 
 CODE = "DEMO"
+ADMINISTRATOR = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ async def ensure_demo(settings: Settings, urls: DatabaseUrls, receiver_url: str)
         tenant_id = next(twin.tenant_id for twin in twins if not twin.live)
         if "FLORIN_API_KEY" not in known:
             known = await _furnish(platform, tenant_id, receiver_url)
+            known |= await _administrator(settings, platform)
             _write(env_file, known)
         elif known.get("FLORIN_WEBHOOK_URL") != receiver_url:
             await _redirect(platform, tenant_id, known.get("FLORIN_WEBHOOK_URL", ""), receiver_url)
@@ -85,6 +93,27 @@ async def _furnish(platform: Platform, tenant_id: int, receiver_url: str) -> dic
         "FLORIN_WEBHOOK_URL": receiver_url,
         "FLORIN_WEBHOOK_SECRET": secret,
     }
+
+
+async def _administrator(settings: Settings, platform: Platform) -> dict[str, str]:
+    """Somebody to sign in as, in the test books, with a password that nobody else has."""
+    password = secrets.token_urlsafe(18)
+    async with open_sign_in(settings, platform) as room:
+        books = await room.books(CODE, live=False)
+        assert books is not None, "the demo's tenant was made just now"
+        try:
+            account = await find_user(room, books, ADMINISTRATOR)
+        except UserNotFound:
+            await create_user(
+                platform.people,
+                books.tenant_id,
+                {"user_name": ADMINISTRATOR, "name": "Demo administrator"},
+                by=operator("florin run"),
+                grants=[Grant("tenant_admin")],
+            )
+            account = await find_user(room, books, ADMINISTRATOR)
+        await set_password(room, books, account, password)
+    return {"FLORIN_DEMO_USER": ADMINISTRATOR, "FLORIN_DEMO_PASSWORD": password}
 
 
 async def _partner(platform: Platform, tenant_id: int) -> UUID:

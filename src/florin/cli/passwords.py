@@ -15,19 +15,15 @@ from typing import Annotated
 import typer
 
 from florin.access.people.errors import UserNotFound
-from florin.access.senders import open_senders
 from florin.access.signin import admin
 from florin.access.signin.breached import BreachedList
 from florin.access.signin.model import Account, Books
 from florin.access.signin.password_rules import broken_rule
 from florin.access.signin.passwords import own_words
 from florin.access.signin.room import SignIn
-from florin.access.tokens.rooms import open_tokens
-from florin.app.rooms import key_ring
 from florin.cli.console import FAILED, fail, out, run_async
-from florin.cli.platform import open_platform
+from florin.cli.platform import open_platform, open_sign_in
 from florin.kernel.settings import settings
-from florin.kernel.vault import Vault
 
 app = typer.Typer(
     help="Set and check passwords, unlock users, take away lost second factors.", no_args_is_help=True
@@ -115,11 +111,7 @@ class _Found:
 async def _open(tenant: str, user: str, *, live: bool) -> AsyncIterator[_Found]:
     """The user and what his password is set with; ends the command when there is no such user."""
     chosen = settings()
-    async with open_platform(chosen) as platform:
-        database, ring = platform.access.database, key_ring(chosen)
-        _, sessions, _ = open_tokens(chosen, database, ring, platform.access)
-        senders = open_senders(chosen)
-        room = SignIn(database, Vault(database, ring), platform.tenancy, sessions, senders, chosen)
+    async with open_platform(chosen) as platform, open_sign_in(chosen, platform) as room:
         books = await room.books(tenant, live=live)
         if books is None:
             fail(f"there is no tenant {tenant}; florin tenants list shows them")
@@ -127,11 +119,8 @@ async def _open(tenant: str, user: str, *, live: bool) -> AsyncIterator[_Found]:
             account = await admin.find_user(room, books, user)
         except UserNotFound:
             fail(f"there is no user {user} in the {'live' if live else 'test'} books of {tenant}")
-        try:
-            yield _Found(room, books, account)
-        finally:
-            await room.close()
-        await platform.notifier.flush()
+        yield _Found(room, books, account)
+        await platform.tell()
 
 
 def _read_password(*, twice: bool) -> str:

@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from florin.access.people.room import People
+from florin.access.senders import open_senders
 from florin.access.service import Access
 from florin.access.sessions.service import Sessions
+from florin.access.signin.room import SignIn
 from florin.access.signing.service import SigningKeys
 from florin.access.tokens.rooms import open_tokens
 from florin.app.rooms import confinement, key_ring
@@ -39,6 +41,23 @@ class Platform:
             await self.notifier.flush()
         except CONNECTION_LOST:
             err.print("running processes could not be told; they notice within minutes")
+
+
+@asynccontextmanager
+async def open_sign_in(settings: Settings, platform: Platform) -> AsyncIterator[SignIn]:
+    """What sets passwords, on a platform that is open already."""
+    room = SignIn(
+        platform.access.database,
+        platform.people.vault,
+        platform.tenancy,
+        platform.sessions,
+        open_senders(settings),
+        settings,
+    )
+    try:
+        yield room
+    finally:
+        await room.close()
 
 
 @asynccontextmanager

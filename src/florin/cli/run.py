@@ -189,7 +189,7 @@ def _greet(base: str, settings: Settings, demo: Demo, receiver: str) -> None:
             f"""Florin serves on [bold]{base}[/]      Ctrl-C stops it
 
 API reference   {base}/docs
-Your key        {env_file}
+Your key        {env_file}, with a user to sign in as
 Webhooks        {receiver}   what the demo's endpoint received
 Data            {_shown(settings.data_dir)}""",
             border_style="yellow",

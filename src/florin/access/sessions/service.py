@@ -5,7 +5,7 @@ Locks are taken in this order: the user's row, his sessions by id, then the tena
 A session is the family of its refresh tokens, each of which is good once. Its row is the lock: of any number
 of requests with the same token exactly one renews, and the next one that comes with it ends the session,
 since two hold a token that only one was given (RFC 9700, section 4.14.2). There is no grace for a second
-request: docs/decisions/0014-no-grace-for-refresh-tokens.md says why.
+request: docs/decisions/0015-no-grace-for-refresh-tokens.md says why.
 """
 
 import time

@@ -19,7 +19,7 @@ run: $(STAMP) ## start Florin on 127.0.0.1:8000 with an embedded PostgreSQL
 	@exec florin run
 
 test: $(STAMP) ## run every test on a real PostgreSQL
-	@pytest
+	@pytest -n logical --maxprocesses 4 --dist loadfile
 
 bench: $(STAMP) ## measure ratios within one run; writes benchmarks/latest.json
 	@sh scripts/load_generator.sh

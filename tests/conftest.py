@@ -1,4 +1,4 @@
-"""One real PostgreSQL for the whole run; each test module gets a database of its own.
+"""One real PostgreSQL for each process of the run; each test module gets a database of its own.
 
 All that this process and those that it starts log goes to one file too, which is searched at the end for
 what no log may hold (tests/planted.py): a finding fails the run.
@@ -32,8 +32,11 @@ class AllDatabaseUrls(DatabaseUrls):
     root: str = field(repr=False)
 
 
-def pytest_configure() -> None:
-    """Everything logs into the run's file, from the first import on."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Everything logs into the run's file, from the first import on; each process of the run has one."""
+    os.environ["COLUMNS"] = "200"  # tables are as wide as on a wide terminal, whoever reads them
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # it only hands tests out
     directory = tempfile.mkdtemp(prefix="florin-test-log-")
     os.environ["FLORIN_LOG_FILE"] = f"{directory}/run.log"
     configure_logging("debug", "json", file=Path(os.environ["FLORIN_LOG_FILE"]))

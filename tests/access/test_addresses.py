@@ -83,3 +83,19 @@ def test_all_that_a_site_may_choose_of_an_ipv6_address_counts_as_one(address: IP
 def test_every_ipv4_address_counts_for_itself_mapped_or_not(one: IPv4Address, other: IPv4Address) -> None:
     assert counted_as(f"::ffff:{one}") == counted_as(str(one))
     assert (counted_as(str(one)) == counted_as(str(other))) is (one == other)
+
+
+@pytest.mark.parametrize(
+    ("given_texts", "covered"),
+    [
+        ([], False),
+        (["10.0.0.0/8"], True),
+        (["10.1.0.0/16", "2001:db8:1::/48"], True),
+        (["10.0.0.0/7"], False),
+        (["10.1.0.0/16", "192.0.2.7"], False),
+        (["2001:db8::/31"], False),
+        (["::/0"], False),
+    ],
+)
+def test_networks_are_covered_if_all_of_them_lie_within(given_texts: list[str], covered: bool) -> None:
+    assert Reach(networks(["10.0.0.0/8", "2001:db8::/32"])).covers(networks(given_texts)) == covered

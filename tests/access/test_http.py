@@ -143,6 +143,26 @@ async def test_answers_carry_the_rate_limit_and_refusals_say_when_to_come_again(
     assert answers[2].json()["code"] == "too_many_requests"
 
 
+async def test_a_key_that_is_bound_to_addresses_gives_nobody_more_room(
+    api: Api, client: httpx.AsyncClient
+) -> None:
+    bound = await made(
+        api, "api-keys", {"name": "b", "scopes": ["keys:write"], "allowed_addresses": ["127.0.0.0/8"]}
+    )
+    free = await made(api, "api-keys", {"name": "f", "scopes": ["keys:write"]})
+    its = Api(client, bound["secret"])
+    new = {"name": "k", "scopes": ["keys:write"]}
+    for wide in ([], ["126.0.0.0/7"], ["127.0.0.1", "::1"]):
+        for method, path, body in (
+            ("POST", "api-keys", {**new, "allowed_addresses": wide}),
+            ("PATCH", f"api-keys/{bound['id']}", {"allowed_addresses": wide}),
+        ):
+            assert (await problem(its, method, path, body))[:2] == (403, "beyond_own_addresses")
+    assert (await problem(its, "POST", f"api-keys/{free['id']}/rotate"))[:2] == (403, "beyond_own_addresses")
+    assert (await its("POST", "api-keys", {**new, "allowed_addresses": ["127.0.0.1"]})).status_code == 201
+    assert (await its("POST", f"api-keys/{bound['id']}/rotate")).status_code == 201
+
+
 async def test_a_key_is_changed_field_by_field(api: Api, client: httpx.AsyncClient) -> None:
     key = await made(api, "api-keys", {"name": "k", "scopes": ["tenancy:read"], "limits": {"per_day": 9}})
     path = f"api-keys/{key['id']}"

@@ -69,6 +69,19 @@ class Reach:
             version == found.version and number >> bits == prefix for version, bits, prefix in self._prefixes
         )
 
+    def covers(self, given: Iterable[Network]) -> bool:
+        """Whether all of these networks lie within them. None given is everywhere, which does not."""
+        found = list(given)
+        return bool(found) and all(
+            any(
+                version == one.version
+                and bits >= one.max_prefixlen - one.prefixlen
+                and int(one.network_address) >> bits == prefix
+                for version, bits, prefix in self._prefixes
+            )
+            for one in found
+        )
+
 
 def counted_as(address: str) -> UUID:
     """What an address is counted under: IPv4 mapped into IPv6, or the first 64 bits of IPv6."""

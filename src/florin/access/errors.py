@@ -5,7 +5,8 @@ AddressNotAllowed                      403, at the gate
 ApiKeyNotFound                         404
 ApiKeyEnded, ApiKeyAlreadyRotated      409
 UnknownScope                           422
-BeyondOwnScopes, LimitsNotYours        403
+BeyondOwnScopes, BeyondOwnAddresses    403
+LimitsNotYours                         403
 PlatformScope                          403
 """
 
@@ -58,6 +59,12 @@ class BeyondOwnScopes(Forbidden):
     """A key cannot give what it does not have."""
 
     code = "beyond_own_scopes"
+
+
+class BeyondOwnAddresses(Forbidden):
+    """A key that is bound to addresses makes keys that are bound to these, or to some of them."""
+
+    code = "beyond_own_addresses"
 
 
 class LimitsNotYours(Forbidden):

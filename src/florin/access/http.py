@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from florin.access import addresses, service, views
+from florin.access.addresses import Reach
+from florin.access.callers import KeyHolder
 from florin.access.errors import LimitsNotYours
 from florin.access.model import MAX_LIMIT, ApiKey, KeyKind, KeyStatus, NewKey
 from florin.access.service import Access
@@ -198,6 +200,7 @@ async def create_api_key(call: Write, body: KeyToMake) -> NewKeyShown:
         expires_at=body.expires_at,
         by=call.principal.name,
         by_scopes=call.principal.scopes,
+        by_reach=_reach(call),
         kind=body.kind,
     )
     return _shown_once(call, made)
@@ -255,6 +258,7 @@ async def change_api_key(call: Write, key_id: ApiKeyId, body: KeyChanges) -> Api
         changes,
         partner_id=call.principal.partner_id,
         by_scopes=call.principal.scopes,
+        by_reach=_reach(call),
     )
     return _shown(call, changed)
 
@@ -285,8 +289,14 @@ async def rotate_api_key(call: Write, key_id: ApiKeyId, body: KeyRotation | None
         partner_id=call.principal.partner_id,
         by=call.principal.name,
         by_scopes=call.principal.scopes,
+        by_reach=_reach(call),
     )
     return _shown_once(call, made)
+
+
+def _reach(call: Call) -> Reach | None:
+    """From where the caller may call; None: from anywhere."""
+    return call.principal.reach if isinstance(call.principal, KeyHolder) else None
 
 
 def _shown(call: Call, key: ApiKey) -> ApiKeyShown:

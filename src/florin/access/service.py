@@ -11,12 +11,13 @@ from uuid import UUID
 import structlog
 
 from florin.access import model, store
-from florin.access.addresses import Network
+from florin.access.addresses import Network, Reach
 from florin.access.callers import Callers, KeyHolder, bearer_of
 from florin.access.errors import (
     AddressNotAllowed,
     ApiKeyEnded,
     ApiKeyNotFound,
+    BeyondOwnAddresses,
     BeyondOwnScopes,
     PlatformScope,
     UnknownScope,
@@ -198,6 +199,7 @@ async def create_key(
     expires_at: datetime | None = None,
     by: str = "operator",
     by_scopes: frozenset[str] | None = None,
+    by_reach: Reach | None = None,
     kind: KeyKind = KeyKind.BEARER,
 ) -> NewKey:
     """A new key of a tenant or of one of its partners. Only here is its secret ever seen.
@@ -214,12 +216,14 @@ async def create_key(
     Raises:
         UnknownScope: a scope that does not exist, or none at all.
         BeyondOwnScopes: a scope that the maker does not have.
+        BeyondOwnAddresses: an address from which the maker may not call, or none where he is bound.
         PlatformScope: a scope of the platform, for another tenant's key.
         InvalidRequest: it would expire in the past, or in more than 100 years.
         TenantNotFound: no such tenant.
         UnknownReference: no such partner.
     """
     _check_scopes(scopes, by_scopes)
+    _check_reach(allowed_addresses, by_reach)
     at = now()
     if expires_at is not None and not at < expires_at <= at + _FARTHEST:
         raise InvalidRequest("expires_at: between now and 100 years ahead", param="expires_at")
@@ -297,6 +301,7 @@ async def change_key(
     *,
     partner_id: UUID | None = None,
     by_scopes: frozenset[str] | None = None,
+    by_reach: Reach | None = None,
 ) -> ApiKey:
     """Changes a key that has not ended; its row is locked. Every process feels it within moments.
 
@@ -311,12 +316,15 @@ async def change_key(
         ApiKeyNotFound: no such key, or another partner's.
         ApiKeyEnded: it is revoked or has expired.
         BeyondOwnScopes: it has a scope that whoever changes it does not have.
-        UnknownScope, BeyondOwnScopes, PlatformScope: as in `create_key`, of the scopes that it would have.
+        UnknownScope, BeyondOwnScopes, BeyondOwnAddresses, PlatformScope: as in `create_key`, of what it
+            would have.
     """
     given = dict(changes)
     if "scopes" in given:
         _check_scopes(given["scopes"], by_scopes)
         given["scopes"] = sorted(set(given["scopes"]))
+    if "allowed_addresses" in given:
+        _check_reach(given["allowed_addresses"], by_reach)
     async with access.database.tenant(tenant_id) as connection:
         key = await _locked(connection, tenant_id, key_id, partner_id)
         _check_scopes(key.scopes, by_scopes)
@@ -366,6 +374,7 @@ async def rotate_key(
     partner_id: UUID | None = None,
     by: str = "operator",
     by_scopes: frozenset[str] | None = None,
+    by_reach: Reach | None = None,
 ) -> NewKey:
     """A successor that may do the same, for as long, from the same places; the old key ends after `overlap`.
 
@@ -377,12 +386,14 @@ async def rotate_key(
         ApiKeyEnded: it is revoked or has expired.
         ApiKeyAlreadyRotated: it has a successor.
         BeyondOwnScopes: it has a scope that the maker does not have.
+        BeyondOwnAddresses: it may call from where the maker may not.
     """
     at = now()
     with store.refusing_second_successor():
         async with access.database.tenant(tenant_id) as connection:
             old = await _locked(connection, tenant_id, key_id, partner_id)
             _check_scopes(old.scopes, by_scopes)
+            _check_reach(old.allowed_addresses, by_reach)
             if old.status(at) is not KeyStatus.ACTIVE:
                 raise ApiKeyEnded
             live, _ = await _mode(connection, tenant_id)
@@ -431,6 +442,11 @@ async def _mode(connection: Connection, tenant_id: int) -> tuple[bool, str]:
 def _limits(per_minute: int, per_hour: int, per_day: int) -> Limits:
     """Of settings, where 0 is unlimited."""
     return Limits(per_minute or None, per_hour or None, per_day or None)
+
+
+def _check_reach(allowed: Sequence[Network], by_reach: Reach | None) -> None:
+    if by_reach is not None and not by_reach.covers(allowed):
+        raise BeyondOwnAddresses(param="allowed_addresses")
 
 
 def _check_scopes(scopes: Sequence[str], by_scopes: frozenset[str] | None) -> None:

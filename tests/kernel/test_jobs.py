@@ -1,6 +1,7 @@
 """Periodic and deferred work on a real queue."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -97,6 +98,37 @@ async def test_periodic_work_is_done_for_every_tenant_once_a_tick(database_urls:
     assert done[:4] == [1, 2, 1, 2]
     assert 2 <= len(whole) <= 5  # not twice that, though two workers saw every tick
     assert (await statuses(database_urls)).keys() <= {"todo"}  # what is done leaves no row
+
+
+async def test_housekeeping_is_done_one_at_a_time_with_rests_and_nothing_urgent_waits_for_it(
+    database_urls: Any,
+) -> None:
+    at_work: set[str] = set()
+    together: list[set[str]] = []
+    urgent: list[float] = []
+
+    def chore(name: str) -> PerTenant:
+        async def run(_: int) -> None:
+            at_work.add(name)
+            together.append(set(at_work))
+            await asyncio.sleep(0.1)
+            at_work.remove(name)
+
+        return PerTenant(name, EVERY_SECOND, run)
+
+    async def at_once(_: int) -> None:
+        urgent.append(time.monotonic())
+
+    chores = [chore(f"test.chore{number}") for number in range(8)]
+    began = time.monotonic()
+    async with working(
+        database_urls.app, *chores, PerTenant("test.urgent", EVERY_SECOND, at_once, urgent=True)
+    ):
+        await asyncio.sleep(3.2)
+    took = time.monotonic() - began
+    assert all(len(one) == 1 for one in together)
+    assert 3 <= len(together) <= took / 0.3 + 1, "each takes 0.1 s, and twice that to rest"
+    assert len(urgent) >= 4, "two tenants, each second"
 
 
 async def test_a_tenant_that_fails_does_not_keep_the_others_from_theirs(database_urls: Any) -> None:

@@ -39,8 +39,10 @@ def jobs_of(rooms: Rooms, tenants: Tenants) -> list[Job]:
     upkeep = Upkeep(ledger, rooms[Seals], tenants)
     return [
         *kernel_jobs(rooms[Database]),
-        PerTenant("payments.recover", every(5), lambda tenant_id: recover(payments, tenant_id)),
-        PerTenant("ledger.expire_holds", every(10), lambda tenant_id: expire_holds(ledger, tenant_id)),
+        PerTenant("payments.recover", every(5), lambda tenant_id: recover(payments, tenant_id), urgent=True),
+        PerTenant(
+            "ledger.expire_holds", every(10), lambda tenant_id: expire_holds(ledger, tenant_id), urgent=True
+        ),
         PerTenant("ledger.tell_overdue", every(3600), lambda tenant_id: tell_overdue(ledger, tenant_id)),
         Periodic("ledger.upkeep", every(5), upkeep.run),
         Periodic(

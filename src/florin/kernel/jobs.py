@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Any, Final
 
 import procrastinate
@@ -31,6 +32,11 @@ _STALLED_AFTER_S: Final = 30.0
 _MISSED_TICK_S: Final = 24 * 3600
 """A tick that was missed while no worker ran is made up for at the next start, if it is no older."""
 
+_REST: Final = 2
+"""How long to rest for each second of housekeeping, up to `_LONGEST_REST_S`."""
+
+_LONGEST_REST_S: Final = 5.0
+
 _KEEP_FAILED: Final = timedelta(days=14)
 _AWAY: Final = (*CONNECTION_LOST, ConnectorException, Unavailable)
 
@@ -50,11 +56,17 @@ class Periodic:
 
 @dataclass(frozen=True, slots=True)
 class PerTenant:
-    """Work that is done again and again for every tenant: `run(tenant_id)`."""
+    """Work that is done again and again for every tenant: `run(tenant_id)`.
+
+    Housekeeping, unless it is urgent: one tenant at a time, whichever job it is of, and then a rest. After a
+    night without a worker all of it is due at once, and whoever pays comes first.
+    """
 
     name: str
     cron: str
     run: Callable[[int], Awaitable[object]]
+    urgent: bool = False
+    """Whether somebody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +112,22 @@ class Jobs:
         tenants: Tenants,
         jobs: Sequence[Job],
         *,
-        concurrency: int = 4,
+        deferred_at_once: int = 4,
         stalled_after_s: float = _STALLED_AFTER_S,
         polling_every_s: float = 5.0,
     ) -> None:
         """`url`: a login as `florin_app`. `stalled_after_s`: how long a silent worker keeps its jobs."""
         self._tenants = tenants
-        self._concurrency = concurrency
+        self._housekeeping = asyncio.Semaphore(1)
+        # Each periodic job has a place of its own: one that rests keeps nobody from working.
+        self._concurrency = deferred_at_once + sum(not isinstance(job, Deferred) for job in jobs)
         self._stalled_after_s = stalled_after_s
         self._polling_every_s = polling_every_s
         self._app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(
                 conninfo=url,
                 min_size=1,
-                max_size=concurrency + 2,
+                max_size=deferred_at_once + 4,
                 configure=_look_into_jobs,
                 kwargs={"application_name": "florin-jobs"},
             ),
@@ -144,12 +158,23 @@ class Jobs:
         for tenant_id in await self._tenants():
             try:
                 with acting_as(lambda: Provenance(actor=f"job:{job.name}")):
-                    await job.run(tenant_id)
+                    await self._visit(job, tenant_id)
             except Exception:
                 log.exception("job_failed_for_tenant", job=job.name, tenant_id=tenant_id)
                 failed.append(tenant_id)
         if failed:
             raise SomeTenantsFailed(f"{job.name}: tenants {failed}")
+
+    async def _visit(self, job: PerTenant, tenant_id: int) -> None:
+        if job.urgent:
+            await job.run(tenant_id)
+            return
+        async with self._housekeeping:
+            started = perf_counter()
+            try:
+                await job.run(tenant_id)
+            finally:
+                await asyncio.sleep(min(_REST * (perf_counter() - started), _LONGEST_REST_S))
 
     async def __aenter__(self) -> "Jobs":
         await self._app.open_async()

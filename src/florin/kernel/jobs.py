@@ -32,8 +32,8 @@ _STALLED_AFTER_S: Final = 30.0
 _MISSED_TICK_S: Final = 24 * 3600
 """A tick that was missed while no worker ran is made up for at the next start, if it is no older."""
 
-_REST: Final = 2
-"""How long to rest for each second of housekeeping, up to `_LONGEST_REST_S`."""
+_REST: Final = 9
+"""How long to rest for each second of housekeeping, up to `_LONGEST_REST_S`: a tenth of a core goes to it."""
 
 _LONGEST_REST_S: Final = 5.0
 

@@ -1,6 +1,7 @@
 """Where a request came from, when a proxy stands in between."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
@@ -43,6 +44,7 @@ def is_https(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], trusted: 
     return address is not None and _is_trusted(address, trusted)
 
 
+@lru_cache(maxsize=4096)
 def _canonical(text: str) -> str | None:
     try:
         address = ip_address(text.partition("%")[0])

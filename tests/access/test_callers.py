@@ -109,9 +109,10 @@ async def test_a_key_that_expires_while_it_is_remembered_stops(access: Access, t
     made = await create_key(
         access, twins[0].tenant_id, name="k", scopes=["*"], expires_at=now() + timedelta(seconds=60)
     )
-    await callers.authenticate(presented(made.secret))
+    assert (await callers.authenticate(presented(made.secret))).id == made.key.id
     clock.at += 61
     await refused(callers, made.secret)
+    assert callers.remembered(presented(made.secret)) is None
 
 
 async def test_a_look_up_is_believed_for_its_time_and_no_longer(
